@@ -1,0 +1,103 @@
+"""What every counting model has in common: typed input, typed output, loss and decoding."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from fastcount.counting import Counting
+from fastcount.runtime.tiling import Tiling
+
+
+class Target(TypedDict):
+    """The truth of one picture. Coordinates are pixel indices, see the package's conventions.
+
+    ``points``: (N, 2) x, y; may lie outside the picture, then they count but do not draw.
+    ``count``: the number of objects; equals ``len(points)`` where points are known.
+    """
+
+    count: float
+    points: NotRequired[Tensor]  # (N, 2)
+    boxes: NotRequired[Tensor]  # (N, 4) x1, y1, x2, y2
+    labels: NotRequired[Tensor]  # (N,) int64
+    sigma: NotRequired[Tensor]  # (N,) width in pixels of each point's kernel
+
+
+@dataclass(frozen=True)
+class DensityOutput:
+    """A density map: every cell holds the number of objects whose centre lies in it.
+
+    ``density``: (B, 1, H / stride, W / stride), >= 0 up to the model's own error.
+    """
+
+    density: Tensor
+    stride: int
+
+    @property
+    def count(self) -> Tensor:
+        """(B,) objects in each picture: the sum of its map, in float32."""
+        return self.density.sum(dim=(1, 2, 3), dtype=torch.float32)
+
+
+class CountingModel(nn.Module, ABC):
+    """A network that counts.
+
+    ``forward`` takes (B, 3, H, W) floating-point RGB in [0, 1] and normalises it itself, so that
+    a model's file holds all that the model needs. ``tiling`` says how a picture of any size is
+    cut for it. ``config`` holds the arguments that build it again from its name.
+    """
+
+    name: ClassVar[str]
+    tiling: Tiling
+    config: dict[str, Any]
+    classes: tuple[str, ...] = ("object",)
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Any:
+        """(B, 3, H, W) in [0, 1] to the model's typed output."""
+
+    @abstractmethod
+    def loss(self, output: Any, targets: list[Target]) -> dict[str, Tensor]:
+        """Scalars by name; ``"loss"`` is the one to minimise, the rest are its parts."""
+
+    @abstractmethod
+    def decode(self, output: Any) -> list[Counting]:
+        """One :class:`fastcount.Counting` a picture."""
+
+
+def decode_density(output: DensityOutput) -> list[Counting]:
+    """One :class:`Counting` a picture from a batch of density maps."""
+    maps = output.density.detach().float().cpu()
+    height, width = maps.shape[-2] * output.stride, maps.shape[-1] * output.stride
+    return [
+        Counting(
+            count=float(one.sum()),
+            size=(height, width),
+            density=one[0].numpy(),
+            stride=output.stride,
+        )
+        for one in maps
+    ]
+
+
+class Normalize(nn.Module):
+    """(image - mean) / std per channel, as part of the model. Ranges: image in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
