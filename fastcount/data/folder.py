@@ -1,0 +1,58 @@
+"""Finding the files of a data set, in an order that people expect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from fastcount.data.base import DatasetError
+
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+)
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sorts IMG_2 before IMG_10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts if part)
+
+
+def existing_folder(root: Path, candidates: Iterable[str], *, name: str, layout: str) -> Path:
+    """The first of ``candidates`` below ``root`` that is a folder.
+
+    Raises :class:`DatasetError` that tells the expected ``layout`` where none is.
+    """
+    wanted = tuple(candidates)
+    for candidate in wanted:
+        if (root / candidate).is_dir():
+            return root / candidate
+    raise DatasetError(
+        f"{name}: no folder {' or '.join(str(root / one) for one in wanted)}; expected {layout}"
+    )
+
+
+def pictures_in(folder: Path, *, name: str, layout: str) -> list[Path]:
+    """The pictures of a folder in natural order; :class:`DatasetError` where it holds none."""
+    if not folder.is_dir():
+        raise DatasetError(f"{name}: no folder {folder}; expected {layout}")
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    ]
+    if not found:
+        raise DatasetError(f"{name}: no pictures in {folder}; expected {layout}")
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def require_files(paths: Iterable[Path], *, name: str, what: str) -> None:
+    """Raises :class:`DatasetError` that counts and names the missing files."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DatasetError(
+            f"{name}: no {what} {missing[0]}{more}; unpack the data set again, or remove the "
+            "pictures that have none"
+        )

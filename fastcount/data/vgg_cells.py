@@ -1,0 +1,42 @@
+"""VGG cells: synthetic fluorescence microscopy.
+
+Lempitsky and Zisserman, Learning To Count Objects in Images, NeurIPS 2010.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from fastcount.data.base import CountingDataset
+from fastcount.data.dot_pictures import read_dots
+from fastcount.data.folder import pictures_in, require_files
+from fastcount.data.sample import Annotation
+
+LAYOUT = "PATH/001cell.png beside PATH/001dots.png"
+
+
+class VGGCells(CountingDataset):
+    """200 pictures of 256 x 256 pixels with 174 cells on average, dotted in ``dots.png``.
+
+    The pictures carry no split; the usual protocol trains on N of the first 100 and tests on
+    the last 100, see :func:`fastcount.data.split_by_content` for a validation part.
+    """
+
+    name: ClassVar[str] = "vgg_cells"
+    classes = ("cell",)
+
+    def __init__(self, root: str | Path) -> None:
+        pictures = pictures_in(Path(root), name=self.name, layout=LAYOUT)
+        self._pictures = [path for path in pictures if path.stem.endswith("cell")]
+        self._dots = [
+            path.with_name(path.stem.removesuffix("cell") + "dots.png") for path in self._pictures
+        ]
+        require_files(self._dots, name=self.name, what="annotation")
+        self.ids = tuple(path.stem for path in self._pictures)
+
+    def path(self, index: int) -> Path:
+        return self._pictures[index]
+
+    def annotation(self, index: int) -> Annotation:
+        return Annotation.of_points(read_dots(self._dots[index], name=self.name))
