@@ -1,0 +1,242 @@
+"""Every kind of picture that people feed a counter, good and bad."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastcount.pictures import PictureError, open_picture
+
+RGB = np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "WEBP", "PPM"])
+def test_lossless_formats_come_back_exactly(form: str) -> None:
+    options = {"lossless": True} if form == "WEBP" else {}
+    got = open_picture(encoded(Image.fromarray(RGB), form, **options))
+    np.testing.assert_array_equal(got, RGB)
+    assert got.flags.c_contiguous
+    assert got.dtype == np.uint8
+
+
+def test_jpeg_is_close() -> None:
+    flat = np.full((32, 24, 3), (200, 40, 90), np.uint8)
+    got = open_picture(encoded(Image.fromarray(flat), "JPEG", quality=95))
+    assert np.abs(got.astype(int) - flat).max() <= 3
+
+
+def test_every_kind_of_source_gives_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "ünï code.png"
+    path.write_bytes(encoded(Image.fromarray(RGB)))
+    for source in (path, str(path), path.read_bytes(), Image.open(path), RGB):
+        np.testing.assert_array_equal(open_picture(source), RGB)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation(orientation: int) -> None:
+    # What a camera stores for each tag value so that the upright picture is RGB.
+    stored = {
+        1: RGB,
+        2: RGB[:, ::-1],
+        3: RGB[::-1, ::-1],
+        4: RGB[::-1],
+        5: RGB.transpose(1, 0, 2),
+        6: RGB.transpose(1, 0, 2)[::-1],
+        7: RGB.transpose(1, 0, 2)[::-1, ::-1],
+        8: RGB.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for form in ("PNG", "TIFF"):
+        data = encoded(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif)
+        np.testing.assert_array_equal(open_picture(data), RGB)
+
+
+def test_spoilt_exif_does_not_spoil_the_picture() -> None:
+    data = encoded(Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff nonsense")
+    np.testing.assert_array_equal(open_picture(data), RGB)
+
+
+def test_grey_and_palette() -> None:
+    grey = RGB[:, :, 0]
+    expected = np.repeat(grey[:, :, None], 3, axis=2)
+    np.testing.assert_array_equal(open_picture(encoded(Image.fromarray(grey))), expected)
+    palette = Image.fromarray(grey).convert("P")
+    np.testing.assert_array_equal(open_picture(encoded(palette)), expected)
+    one_bit = Image.fromarray(grey > 127)
+    np.testing.assert_array_equal(
+        open_picture(encoded(one_bit)), np.where(expected > 127, 255, 0).astype(np.uint8)
+    )
+
+
+def test_transparency_is_laid_over_white() -> None:
+    rgba = np.zeros((1, 3, 4), np.uint8)
+    rgba[0, :, 0] = 200
+    rgba[0, :, 3] = (0, 128, 255)
+    expected = [[255, 255, 255], [227, 127, 127], [200, 0, 0]]
+    for source in (encoded(Image.fromarray(rgba)), encoded(Image.fromarray(rgba), "TIFF"), rgba):
+        assert np.abs(open_picture(source)[0].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "1"])
+def test_a_transparent_colour_is_white(mode: str) -> None:
+    image = Image.new("L", (2, 1), 0)
+    image.putpixel((1, 0), 255 if mode == "1" else 90)
+    image = image.convert(mode)
+    options = {} if mode == "LA" else {"transparency": (0, 0, 0) if mode == "RGB" else 0}
+    if mode == "LA":
+        image.putpixel((0, 0), (0, 0))
+    got = open_picture(encoded(image, **options))
+    assert got[0, 0].tolist() == [255, 255, 255]
+    assert got[0, 1].tolist() == ([255] * 3 if mode == "1" else [90] * 3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_sixteen_bit_grey_is_scaled_by_its_range(form: str, bits: int) -> None:
+    full = 2**bits - 1
+    values = np.array([[0, full // 2, full]], np.uint16)
+    for source in (encoded(Image.fromarray(values), form), values, values.astype(np.int64)):
+        np.testing.assert_array_equal(open_picture(source)[0, :, 1], [0, 127, 255])
+
+
+def test_sixteen_bit_colour() -> None:
+    colour = pytest.importorskip("cv2")
+    values = RGB.astype(np.uint16) * 257
+    ok, data = colour.imencode(".png", values[:, :, ::-1])
+    assert ok
+    np.testing.assert_array_equal(open_picture(data.tobytes()), RGB)
+    values[0, 0] = 65535
+    assert np.abs(open_picture(values)[1:].astype(int) - RGB[1:]).max() == 0
+
+
+def test_floating_point() -> None:
+    values = (RGB / 255).astype(np.float32)
+    np.testing.assert_array_equal(open_picture(values), RGB)
+    tiff = encoded(Image.fromarray(values[:, :, 0]), "TIFF")
+    np.testing.assert_array_equal(open_picture(tiff)[:, :, 2], RGB[:, :, 0])
+
+
+def test_cmyk() -> None:
+    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    for form in ("JPEG", "TIFF"):
+        got = open_picture(encoded(image, form))[8, 8].astype(int)
+        assert np.abs(got - [255, 0, 0]).max() <= 3
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue", "lime")]
+    for form in ("GIF", "WEBP", "PNG", "TIFF"):
+        options = {"lossless": True} if form == "WEBP" else {}
+        data = encoded(frames[0], form, save_all=True, append_images=frames[1:], **options)
+        got = open_picture(data)
+        assert got.shape == (3, 4, 3)
+        assert (got == [255, 0, 0]).all()
+
+
+def test_one_pixel() -> None:
+    assert open_picture(encoded(Image.new("RGB", (1, 1), "red"))).tolist() == [[[255, 0, 0]]]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"])
+def test_a_cut_file_is_named(tmp_path: Path, form: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), form)
+    path = tmp_path / f"cut.{form.lower()}"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(PictureError, match=r"cut\..*(copy|download)"):
+        open_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_garbage_never_escapes_as_another_error() -> None:
+    rng = np.random.default_rng(2)
+    noise = Image.fromarray(rng.integers(0, 256, (24, 24, 3), np.uint8))
+    for form in ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"):
+        whole = np.frombuffer(encoded(noise, form), np.uint8)
+        for _ in range(40):
+            spoilt = whole.copy()
+            spoilt[rng.integers(2, min(200, len(spoilt)), 6)] = rng.integers(0, 256, 6)
+            try:
+                assert open_picture(spoilt.tobytes(), max_pixels=10**6).shape[2] == 3
+            except PictureError:
+                pass
+
+
+def test_other_bad_files(tmp_path: Path) -> None:
+    text = tmp_path / "notes.jpg"
+    text.write_text("not a picture")
+    empty = tmp_path / "empty.png"
+    empty.touch()
+    postscript = tmp_path / "drawing.eps"
+    postscript.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    for path, words in (
+        (text, "not a picture"),
+        (empty, "empty"),
+        (postscript, "convert it"),
+        (tmp_path, "folder"),
+        (tmp_path / "missing.jpg", "no such file"),
+    ):
+        with pytest.raises(PictureError, match=words) as caught:
+            open_picture(path)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((3, 8, 8), np.uint8), "channels last"),
+        (np.zeros((8,), np.uint8), "shape"),
+        (np.zeros((0, 8, 3), np.uint8), "no pixels"),
+        (np.full((2, 2), np.nan), "not finite"),
+        (np.full((2, 2), -1), "negative"),
+        (np.full((2, 2), 1j), "complex"),
+    ],
+)
+def test_bad_arrays(array: np.ndarray, words: str) -> None:
+    with pytest.raises(PictureError, match=words):
+        open_picture(array)
+
+
+def test_other_types_are_refused() -> None:
+    with pytest.raises(TypeError, match="source"):
+        open_picture(42)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_pictures_neither_warn_nor_pass_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "wide.png"
+    Image.new("1", (20_000, 5_000)).save(path)  # above Pillow's warning
+    limit = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(PictureError, match=r"wide\.png.*max_pixels=50,000,000"):
+        open_picture(path, max_pixels=50_000_000)
+    assert open_picture(path).shape == (5_000, 20_000, 3)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_memory_of_a_huge_picture(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    Image.new("1", (20_000, 20_000)).save(path)
+    script = (
+        "import resource, sys\n"
+        "from fastcount.pictures import open_picture\n"
+        "assert open_picture(sys.argv[1]).shape == (20_000, 20_000, 3)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
+    )
+    # 400 MB decoded, 1,200 MB result, and what an interpreter takes
+    assert int(done.stdout) < 1_800_000
