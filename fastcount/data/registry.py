@@ -18,6 +18,7 @@ _READERS = {
     "instance_masks": "instance_masks:InstanceMasks",
     "mbm": "mbm:MBM",
     "shanghaitech": "shanghaitech:ShanghaiTech",
+    "textures": "textures:Textures",
     "vgg_cells": "vgg_cells:VGGCells",
 }
 

@@ -1,0 +1,105 @@
+"""Pictures of nothing: rendered textures and skies, to teach a counter what zero looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from fastcount.data.base import CountingDataset
+from fastcount.data.sample import Annotation
+
+Map = NDArray[np.float64]
+
+
+def _octaves(rng: np.random.Generator, size: int, roughness: float) -> Map:
+    """Noise of all scales with power falling as frequency^-roughness, scaled to [0, 1]."""
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+    frequency[0, 0] = 1.0
+    phases = np.exp(2j * np.pi * rng.random(frequency.shape))
+    noise = np.fft.irfft2(phases * frequency**-roughness, s=(size, size))
+    scaled: Map = (noise - noise.min()) / np.ptp(noise)
+    return scaled
+
+
+def _clouds(rng: np.random.Generator, size: int) -> Map:
+    return np.linspace(rng.random(), rng.random(), size)[:, None] + _octaves(rng, size, 1.8)
+
+
+def _grain(rng: np.random.Generator, size: int) -> Map:
+    return _octaves(rng, size, rng.uniform(0.3, 1.2))
+
+
+def _blades(rng: np.random.Generator, size: int) -> Map:
+    """Noise drawn out in one direction: grass, fur, wood, rain."""
+    length, angle = rng.uniform(6, 40), rng.uniform(0, 180)
+    drawn = ndimage.gaussian_filter(rng.normal(size=(2 * size, 2 * size)), (length, 1.0))
+    turned = ndimage.rotate(drawn, angle, reshape=False, order=1)
+    return turned[size // 2 : size // 2 + size, size // 2 : size // 2 + size]
+
+
+def _pebbles(rng: np.random.Generator, size: int) -> Map:
+    """Cells around random seeds, shaded towards their borders: gravel, cobbles, scales."""
+    seeds = rng.random((int((size / rng.uniform(8, 60)) ** 2) + 3, 2)) * size
+    grid = np.stack(np.mgrid[:size, :size], axis=-1).reshape(-1, 2)
+    distance, nearest = cKDTree(seeds).query(grid, 2)
+    edge = distance[:, 1] - distance[:, 0]
+    tone = rng.random(len(seeds))[nearest[:, 0]]
+    shaded = np.minimum(edge / rng.uniform(2, 12), 1.0) * (0.3 + tone)
+    return shaded.reshape(size, size) + 0.3 * _octaves(rng, size, 1.0)
+
+
+def _courses(rng: np.random.Generator, size: int) -> Map:
+    """Bricks, tiles and window fronts."""
+    height, width = rng.uniform(10, 80, 2)
+    y, x = np.mgrid[:size, :size].astype(float)
+    row = np.floor(y / height)
+    column = np.floor((x + rng.choice([0.0, 0.5]) * width * (row % 2)) / width)
+    joint = (y % height < 2) | ((x + 0.5 * width * (row % 2)) % width < 2)
+    tone = rng.random(4096)[(row * 61 + column * 17).astype(int) % 4096]
+    bricks: Map = np.where(joint, 1.2, tone) + 0.4 * _octaves(rng, size, 0.9)
+    return bricks
+
+
+_KINDS = (_clouds, _grain, _blades, _pebbles, _courses)
+
+
+def render_texture(seed: int, size: int = 512) -> NDArray[np.uint8]:
+    """A picture without objects: (size, size, 3) uint8, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    tone = _KINDS[seed % len(_KINDS)](rng, size)
+    tone = (tone - tone.min()) / max(float(np.ptp(tone)), 1e-9)
+    dark, light = rng.uniform(0, 0.5, 3), rng.uniform(0.5, 1, 3)
+    if rng.random() < 0.4:  # as many real textures, hardly any colour
+        dark, light = np.full(3, dark.mean()), np.full(3, light.mean())
+    picture = dark + tone[..., None] * (light - dark)
+    picture += rng.normal(scale=rng.uniform(0, 0.04), size=(size, size, 1))
+    return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+class Textures(CountingDataset):
+    """``textures:?count=100&size=512&seed=0``: rendered pictures whose count is zero."""
+
+    name: ClassVar[str] = "textures"
+
+    def __init__(
+        self, root: str | Path = "", *, count: int = 100, size: int = 512, seed: int = 0
+    ) -> None:
+        if count < 1 or size < 16:
+            raise ValueError(f"count, size: need at least 1 and 16, got {count} and {size}")
+        self.size, self.seed = size, seed
+        self.ids = tuple(f"texture-{seed + i}" for i in range(count))
+
+    def path(self, index: int) -> Path:
+        """The name of the picture; there is no file."""
+        return Path(f"{self.ids[index]}.png")
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        return render_texture(self.seed + index, self.size)
+
+    def annotation(self, index: int) -> Annotation:
+        return Annotation.of_points(np.zeros((0, 2), dtype=np.float32))

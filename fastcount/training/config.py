@@ -1,0 +1,149 @@
+"""The one file that describes a training run."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One data set of the training mixture.
+
+    ``weight``: its share of the crops. ``scale``: range of the random resizing, drawn evenly in
+    the logarithm.
+    """
+
+    dataset: str
+    weight: float = 1.0
+    scale: tuple[float, float] = (0.7, 1.4)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes to a crop besides its place and scale."""
+
+    flip: bool = True
+    vertical_flip: bool = False
+    brightness: float = 0.2
+    contrast: float = 0.2
+    grey: float = 0.1
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run; every field is a key of the YAML file.
+
+    ``model``: the registered name and its arguments. ``validation``: share of the training
+    pictures kept for choosing the checkpoint, by hash of their content. ``holdout``: data sets
+    whose pictures are dropped from training wherever the same content turns up. ``sigma_knn``:
+    kernel widths from the distance to neighbours, ``beta`` x mean of k, clipped to
+    [``low``, ``high``] pixels; absent: the model's own width.
+    """
+
+    name: str
+    model: dict[str, Any]
+    train: tuple[Part, ...]
+    holdout: tuple[str, ...] = ()
+    validation: float = 0.1
+    crop: tuple[int, int] = (320, 320)
+    batch_size: int = 8
+    steps: int = 10_000
+    validate_every: int = 500
+    lr: float = 5e-4
+    backbone_lr: float = 1e-4
+    weight_decay: float = 1e-4
+    warmup: int = 200
+    gradient_clip: float = 1.0
+    ema: float = 0.999
+    precision: str = "32-true"
+    seed: int = 0
+    workers: int = 0
+    threads: int | None = None
+    devices: int = 1
+    accelerator: str = "auto"
+    output: str = "runs"
+    sigma_knn: dict[str, float] | None = None
+    augment: Augment = field(default_factory=Augment)
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> Config:
+    """Reads a run's YAML file; ``overrides`` are ``key=value`` with YAML values.
+
+    ``$NAME`` and ``${NAME}`` in strings stand for environment variables. Raises ``ValueError``
+    for an unknown or missing key, a value of the wrong kind or an unset variable.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: expected keys and values, got {type(raw).__name__}")
+    for override in overrides or []:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise ValueError(f"override {override!r}: expected key=value")
+        raw[key] = yaml.safe_load(value)
+    return _build(Config, _expand(raw, path), str(path))
+
+
+def _expand(value: Any, path: Path) -> Any:
+    if isinstance(value, dict):
+        return {k: _expand(v, path) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand(v, path) for v in value]
+    if isinstance(value, str):
+        expanded = os.path.expandvars(value)
+        unset = re.search(r"\$\{?(\w+)\}?", expanded)
+        if unset:
+            raise ValueError(
+                f"{path}: the environment variable {unset[1]} is not set; "
+                f"run with {unset[1]}=/path/to/it"
+            )
+        return expanded
+    return value
+
+
+def _build(cls: type[T], raw: dict[str, Any], where: str) -> T:
+    assert is_dataclass(cls)
+    known = {f.name: f for f in fields(cls)}
+    unknown = set(raw) - set(known)
+    if unknown:
+        raise ValueError(
+            f"{where}: unknown key {sorted(unknown)[0]!r}; the keys are {', '.join(known)}"
+        )
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name, spec in known.items():
+        if name not in raw:
+            if spec.default is MISSING and spec.default_factory is MISSING:
+                raise ValueError(f"{where}: the key {name!r} is missing")
+            continue
+        values[name] = _convert(raw[name], hints[name], f"{where}: {name}")
+    return cls(**values)
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: expected keys and values, got {value!r}")
+        return _build(hint, value, where)  # type: ignore[arg-type]
+    origin, arguments = getattr(hint, "__origin__", None), getattr(hint, "__args__", ())
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: expected a list, got {value!r}")
+        if Ellipsis not in arguments and len(value) != len(arguments):
+            raise ValueError(f"{where}: expected {len(arguments)} values, got {len(value)}")
+        return tuple(_convert(v, arguments[0], f"{where}[{i}]") for i, v in enumerate(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and not isinstance(value, hint):
+        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value

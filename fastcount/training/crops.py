@@ -1,0 +1,176 @@
+"""Random crops, each a function of the run's seed and its own number alone.
+
+Crop n is the same whoever asks for it and when: a run that was killed goes on with the very
+crops it would have seen, and processes share the work without agreeing on anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as TF
+
+from fastcount.data.base import CountingDataset
+from fastcount.models.base import Target
+from fastcount.ops import adaptive_sigma
+from fastcount.training.config import Augment, Part
+
+
+class TrainingPictures:
+    """The pictures of one part of the mixture, decoded once and kept as uint8."""
+
+    def __init__(
+        self,
+        dataset: CountingDataset,
+        indices: Sequence[int],
+        part: Part,
+        sigma_knn: dict[str, float] | None,
+    ) -> None:
+        self.dataset, self.indices, self.part = dataset, list(indices), part
+        self.sigma_knn = sigma_knn
+        self._kept: dict[int, tuple[Tensor, Tensor, Tensor | None]] = {}
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Picture (3, H, W) uint8, points (N, 2) inside it, sigma (N,) or None."""
+        if i not in self._kept:
+            sample = self.dataset[self.indices[i]]
+            image = sample["image"].as_subclass(Tensor)
+            points = sample["points"].as_subclass(Tensor).float()
+            points = points[_inside(points, image.shape[-2], image.shape[-1])]
+            sigma = None
+            if self.sigma_knn is not None:
+                low, high = self.sigma_knn["low"], self.sigma_knn["high"]
+                sigma = adaptive_sigma(
+                    points, k=int(self.sigma_knn["k"]), beta=self.sigma_knn["beta"], fallback=high
+                ).clamp(low, high)
+            self._kept[i] = (image, points, sigma)
+        return self._kept[i]
+
+
+def _inside(points: Tensor, height: int, width: int) -> Tensor:
+    return (
+        (points[:, 0] >= -0.5)
+        & (points[:, 0] < width - 0.5)
+        & (points[:, 1] >= -0.5)
+        & (points[:, 1] < height - 0.5)
+    )
+
+
+class Crops(Dataset[tuple[Tensor, Target]]):
+    """Crop n of a run: (3, h, w) float in [0, 1] and its target."""
+
+    def __init__(
+        self, parts: Sequence[TrainingPictures], size: tuple[int, int], augment: Augment, seed: int
+    ) -> None:
+        self.parts, self.size, self.seed = list(parts), size, seed
+        weights = torch.tensor([part.part.weight for part in parts], dtype=torch.float64)
+        self.edges = (weights / weights.sum()).cumsum(0)
+        changes: list[v2.Transform] = []
+        if augment.brightness or augment.contrast:
+            changes.append(v2.ColorJitter(augment.brightness, augment.contrast))
+        if augment.grey:
+            changes.append(v2.RandomGrayscale(augment.grey))
+        self.colour = v2.Compose(changes) if changes else None
+        self.augment = augment
+
+    def __getitem__(self, n: int) -> tuple[Tensor, Target]:
+        # torchvision draws from torch's global generator; it is put back as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1_000_003 + n)
+            return self._crop()
+
+    def _crop(self) -> tuple[Tensor, Target]:
+        which = int(torch.searchsorted(self.edges, torch.rand((), dtype=torch.float64)))
+        part = self.parts[min(which, len(self.parts) - 1)]
+        image, points, sigma = part[int(torch.randint(len(part), ()))]
+
+        low, high = part.part.scale
+        scale = math.exp(float(torch.empty(()).uniform_(math.log(low), math.log(high))))
+        height, width = self.size
+        # The window of the picture that becomes the crop; it may be larger than the picture,
+        # then the rest is mid-grey, which networks see as zero.
+        h, w = round(height / scale), round(width / scale)
+        top, left = (_offset(image.shape[-2], h), _offset(image.shape[-1], w))
+        window = TF.crop(image, top, left, h, w)
+        window = _grey_outside(window, image, top, left)
+        window = TF.resize(window, [height, width], antialias=True)
+        sy, sx = height / h, width / w
+        points = points - torch.tensor([left, top], dtype=points.dtype)
+        # pixel centres: (x + 1/2) s - 1/2
+        points = (points + 0.5) * torch.tensor([sx, sy], dtype=points.dtype) - 0.5
+        keep = _inside(points, height, width)
+        points = points[keep]
+        if self.augment.flip and torch.rand(()) < 0.5:
+            window = window.flip(-1)
+            points = torch.stack([width - 1 - points[:, 0], points[:, 1]], dim=1)
+        if self.augment.vertical_flip and torch.rand(()) < 0.5:
+            window = window.flip(-2)
+            points = torch.stack([points[:, 0], height - 1 - points[:, 1]], dim=1)
+        if self.colour is not None:
+            window = self.colour(window)
+        target: Target = {"count": float(len(points)), "points": points}
+        if sigma is not None:
+            target["sigma"] = sigma[keep] * math.sqrt(sx * sy)
+        return window.float().div_(255), target
+
+
+def _offset(side: int, window: int) -> int:
+    """A random place of a window along one side; larger windows hang over both ends."""
+    room = side - window
+    return int(torch.randint(min(room, 0), max(room, 0) + 1, ()))
+
+
+def _grey_outside(window: Tensor, image: Tensor, top: int, left: int) -> Tensor:
+    height, width = window.shape[-2:]
+    y0, x0 = max(-top, 0), max(-left, 0)
+    y1, x1 = min(image.shape[-2] - top, height), min(image.shape[-1] - left, width)
+    if (y0, x0, y1, x1) == (0, 0, height, width):
+        return window
+    window = window.clone()
+    window[:, :y0], window[:, y1:] = 128, 128
+    window[:, :, :x0], window[:, :, x1:] = 128, 128
+    return window
+
+
+class CropSampler(Sampler[int]):
+    """The numbers of the crops of one epoch for one process.
+
+    Epoch e holds the crops e * length .. (e + 1) * length; step by step each process takes its
+    own ``batch_size`` of the ``world`` * ``batch_size`` that the step needs.
+    """
+
+    def __init__(self, steps: int, batch_size: int, *, rank: int = 0, world: int = 1) -> None:
+        self.steps, self.batch_size, self.rank, self.world = steps, batch_size, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps * self.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            first = (step * self.world + self.rank) * self.batch_size
+            yield from range(first, first + self.batch_size)
+
+
+def collate(batch: list[tuple[Tensor, Target]]) -> tuple[Tensor, list[Target]]:
+    """Images as one (B, 3, h, w) tensor in channels-last order, targets as a list."""
+    images = torch.stack([image for image, _ in batch])
+    return images.contiguous(memory_format=torch.channels_last), [t for _, t in batch]
+
+
+def whole_picture(sample: Any) -> Any:
+    """Validation takes pictures one at a time and whole, whatever their size."""
+    return sample[0]

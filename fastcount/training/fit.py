@@ -1,0 +1,152 @@
+"""``fastcount train CONFIG``: one run from its YAML file to a model file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from fastcount.files import atomic_write
+from fastcount.models import create_model
+from fastcount.models.checkpoint import save_model
+from fastcount.training.config import Config, load_config
+from fastcount.training.module import CountingModule
+from fastcount.training.pictures import PicturesModule
+
+
+def fit(
+    path: Path, overrides: list[str] | None = None, *, say: Callable[[str], None] | None = None
+) -> Path:
+    """Trains the run that ``path`` describes and returns the model file it leaves behind.
+
+    A run that was stopped, however hard, goes on from its last checkpoint when it is started
+    again, to the same result as if it had not been stopped. The checkpoint is chosen on the
+    validation split alone.
+
+    Raises ``ValueError`` for a bad configuration and ``OSError`` where files cannot be written.
+    """
+    say = say or (lambda line: print(line, file=sys.stderr))
+    config = load_config(path, overrides)
+    folder = Path(config.output) / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    _same_run(config, folder)
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    lightning.seed_everything(config.seed, verbose=False)
+    pictures = PicturesModule(config)
+    for dropped in pictures.dropped:
+        say(f"not used, its picture is in a held-out set: {dropped}")
+    arguments = dict(config.model)
+    model = create_model(arguments.pop("name"), **arguments)
+    module = CountingModule(
+        model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        config,
+        list(pictures.validation),
+    )
+    best = ModelCheckpoint(
+        folder, "best", monitor="val_mae", mode="min", enable_version_counter=False
+    )
+    callbacks: list[Callback] = [best, _last(folder), LearningRateMonitor()]
+    if config.ema:
+        callbacks.append(EMAWeightAveraging(decay=config.ema))
+    if sys.stderr.isatty():
+        callbacks.append(RichProgressBar())
+    trainer = lightning.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy="ddp" if config.devices > 1 else "auto",
+        precision=config.precision,  # type: ignore[arg-type]
+        max_steps=config.steps,
+        gradient_clip_val=config.gradient_clip,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=25,
+        logger=[
+            TensorBoardLogger(folder, name="", version="tensorboard"),
+            CSVLogger(folder, name="", version="csv"),
+        ],
+        callbacks=callbacks,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    last = folder / "last.ckpt"
+    if last.exists():
+        say(f"going on from {last}")
+    started = time.time()
+    trainer.fit(
+        module, datamodule=pictures, ckpt_path=last if last.exists() else None, weights_only=True
+    )
+
+    chosen = Path(best.best_model_path) if best.best_model_path else last
+    state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})
+    result = folder / f"{config.name}.safetensors"
+    if trainer.is_global_zero:
+        card = _card(config, path, overrides, pictures, float(best.best_model_score or 0), started)
+        save_model(model, result, card=card)
+        say(f"wrote {result}: validation error {card['validation_error']:.4f}")
+    return result
+
+
+def _last(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(folder, "last", monitor=None, enable_version_counter=False)
+
+
+def _same_run(config: Config, folder: Path) -> None:
+    """A folder holds one run: refuses to go on with other settings than it began with."""
+    text = repr(config)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    note = folder / "run.json"
+    if not note.exists():
+        with atomic_write(note) as file:
+            file.write(json.dumps({"sha256": digest, "config": text}, indent=1).encode())
+    elif json.loads(note.read_text())["sha256"] != digest:
+        raise ValueError(
+            f"{folder}: holds a run with other settings; choose another name or remove the folder"
+        )
+
+
+def _card(
+    config: Config,
+    path: Path,
+    overrides: list[str] | None,
+    pictures: PicturesModule,
+    score: float,
+    started: float,
+) -> dict[str, Any]:
+    """What a reader must know to judge the model and to make it again."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "name": config.name,
+        "command": " ".join(["fastcount", "train", path.name, *(overrides or [])]),
+        "commit": commit or None,
+        "pictures": {
+            part.part.dataset.rpartition("/")[2]: len(part.indices) for part in pictures.parts
+        },
+        "validation_error": score,
+        "steps": config.steps,
+        "seed": config.seed,
+        "seconds": round(time.time() - started),
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }

@@ -1,0 +1,96 @@
+"""A counting model as a LightningModule: steps, optimiser and validation, the same for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from fastcount.models.base import CountingModel, Target
+from fastcount.predict.torch_engine import TorchEngine
+from fastcount.runtime.counter import Counter
+from fastcount.training.config import Config
+
+
+class CountingModule(lightning.LightningModule):
+    """Trains ``model`` as ``config`` says; validates by counting whole pictures.
+
+    ``val_mae`` is the mean over the validation sets of each one's mean absolute error divided by
+    its mean count or ten, whichever is more: relative errors, so that sets weigh alike however
+    crowded they are. Each set's own ``val_mae/NAME`` is logged in objects.
+    """
+
+    def __init__(self, model: CountingModel, config: Config, validation_names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.validation_names = validation_names
+        self._errors: list[list[tuple[float, float]]] = [[] for _ in validation_names]
+
+    def training_step(self, batch: tuple[Tensor, list[Target]], index: int) -> Tensor:
+        images, targets = batch
+        losses = self.model.loss(self.model(images), targets)
+        self.log_dict({f"train/{k}": v for k, v in losses.items()}, prog_bar=True)
+        return losses["loss"]
+
+    def on_validation_epoch_start(self) -> None:
+        self._errors = [[] for _ in self.validation_names]
+        self._counter = Counter(TorchEngine(self.model))
+
+    def validation_step(self, sample: Any, index: int, dataloader_idx: int = 0) -> None:
+        picture = sample["image"].permute(1, 2, 0).cpu().numpy()
+        counted = self._counter(picture).count
+        self._errors[dataloader_idx].append((counted, float(sample["count"])))
+
+    def on_validation_epoch_end(self) -> None:
+        relative = []
+        for name, pairs in zip(self.validation_names, self._errors, strict=True):
+            counted, truth = torch.tensor(pairs, dtype=torch.float64).T
+            error = counted - truth
+            mae = self._mean(error.abs())
+            self.log(f"val_mae/{name}", mae)
+            self.log(f"val_bias/{name}", self._mean(error))
+            relative.append(mae / self._mean(truth).clamp_min(10.0))
+        self.log("val_mae", torch.stack(relative).mean(), prog_bar=True)
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """Mean over the pictures of all processes."""
+        sums = torch.tensor([float(values.sum()), float(len(values))], device=self.device)
+        sums = self.all_gather(sums).reshape(-1, 2).sum(0)
+        return sums[0] / sums[1]
+
+    def configure_optimizers(self) -> Any:
+        backbone, rest = [], []
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                (backbone if name.startswith("backbone.") else rest).append(parameter)
+        groups: list[dict[str, Any]] = [
+            {"params": backbone, "lr": self.config.backbone_lr},
+            {"params": rest, "lr": self.config.lr},
+        ]
+        optimizer = AdamW(
+            [group for group in groups if group["params"]], weight_decay=self.config.weight_decay
+        )
+        schedule = LambdaLR(optimizer, warmup_cosine(self.config.warmup, self.config.steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def warmup_cosine(warmup: int, steps: int) -> Callable[[int], float]:
+    """Factor of the learning rate at a step: linear rise, then half a cosine down to 1 %."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return factor

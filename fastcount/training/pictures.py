@@ -1,0 +1,99 @@
+"""Which pictures a run trains on, and which it only looks at to choose a checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+from torch.utils.data import DataLoader, DistributedSampler, Subset
+
+from fastcount.data import open_dataset
+from fastcount.data.split import picture_hashes, split_by_content
+from fastcount.training.config import Config
+from fastcount.training.crops import (
+    Crops,
+    CropSampler,
+    TrainingPictures,
+    collate,
+    whole_picture,
+)
+
+
+class PicturesModule(lightning.LightningDataModule):
+    """Training crops and whole validation pictures of a :class:`Config`.
+
+    Pictures whose content also occurs in a ``holdout`` set are used for neither; ``dropped``
+    lists them.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.dropped: list[str] = []
+        held_out = {
+            digest for spec in config.holdout for digest in picture_hashes(open_dataset(spec))
+        }
+        self.parts: list[TrainingPictures] = []
+        self.validation: dict[str, Subset[Any]] = {}
+        for part in config.train:
+            dataset = open_dataset(part.dataset)
+            hashes = picture_hashes(dataset)
+            bad = {i for i, digest in enumerate(hashes) if digest in held_out}
+            self.dropped += [f"{part.dataset}: {dataset.ids[i]}" for i in sorted(bad)]
+            train, validation = split_by_content(
+                dataset, config.validation, config.seed, hashes=hashes
+            )
+            train = [i for i in train if i not in bad]
+            validation = [i for i in validation if i not in bad]
+            if not train or (config.validation > 0 and not validation):
+                raise ValueError(
+                    f"{part.dataset}: {len(dataset)} pictures are too few to train on and keep "
+                    f"{config.validation:.0%} for validation"
+                )
+            self.parts.append(TrainingPictures(dataset, train, part, config.sigma_knn))
+            if validation:
+                self.validation[_short_name(part.dataset, set(self.validation))] = Subset(
+                    dataset,  # type: ignore[arg-type]
+                    validation,
+                )
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        config = self.config
+        sampler = CropSampler(
+            config.validate_every,
+            config.batch_size,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world=self.trainer.world_size if self.trainer else 1,
+        )
+        return DataLoader(
+            Crops(self.parts, config.crop, config.augment, config.seed),
+            batch_size=config.batch_size,
+            sampler=sampler,
+            num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+            pin_memory=self.trainer is not None and self.trainer.accelerator.name() == "cuda",
+            collate_fn=collate,
+        )
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        world = self.trainer.world_size if self.trainer else 1
+        return [
+            DataLoader(
+                subset,
+                batch_size=1,
+                collate_fn=whole_picture,
+                sampler=DistributedSampler(subset, shuffle=False) if world > 1 else None,
+            )
+            for subset in self.validation.values()
+        ]
+
+
+def _short_name(spec: str, taken: set[str]) -> str:
+    """``shanghaitech:/data/x?part=A&split=train`` as ``shanghaitech-A-train``."""
+    name, _, rest = spec.partition(":")
+    values = [pair.partition("=")[2] for pair in rest.partition("?")[2].split("&") if pair]
+    short = "-".join([name, *values])
+    number = 2
+    while short in taken:
+        short, number = f"{'-'.join([name, *values])}-{number}", number + 1
+    return short
