@@ -1,0 +1,22 @@
+// The index of the native API: every operator's schema, one line each.
+//
+// How to add an operator NAME:
+//   1. its schema here;
+//   2. csrc/math/NAME.h         the formula for one element, FASTCOUNT_HD (host and device);
+//   3. csrc/cpu/NAME.{h,cpp}    loops: pointers and sizes in, a range of work a call; no torch;
+//   4. csrc/bindings/torch/NAME.cpp       checks, allocation, torch::stable::parallel_for and
+//                               STABLE_TORCH_LIBRARY_IMPL(fastcount, CPU, m) { m.impl(...); }
+//   5. csrc/cuda/NAME.{h,cu} and csrc/bindings/torch/cuda/NAME.cpp: the same for CUDA, launched
+//                               by the LAUNCH macro of csrc/cuda/launch.h;
+//   6. fastcount/ops/NAME.py    the public function: checks arguments (fastcount/ops/points.py),
+//                               calls torch.ops.fastcount.NAME, registers its fake and its backward;
+//   7. fastcount/ops/reference/NAME.py, tests/ops/test_NAME.py, benchmarks/bench_NAME.py.
+// setup.py finds the sources by pattern. Rebuild: python setup.py build_ext --inplace
+//
+// Point sets of a batch travel as one tensor `points` [T, 2], one set after the other, and
+// `counts`, how many points each set has. Coordinates and widths are float64 on entry.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(fastcount, m) {
+  m.def("density_pyramid(Tensor points, Tensor sigma, SymInt[] counts, SymInt height, SymInt width, SymInt[] strides, float truncate, bool renormalize, ScalarType dtype) -> Tensor[]");
+}

@@ -1,0 +1,51 @@
+// Checks of point sets shared by the bindings. The Python functions check first and raise with
+// better words; these hold for callers of torch.ops.fastcount and for compiled graphs.
+#pragma once
+
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace fastcount {
+
+// Where each set begins in `points` [T, 2] float64; the last entry is T.
+inline std::vector<std::int64_t> check_point_sets(
+    const torch::stable::Tensor& points, torch::headeronly::IntHeaderOnlyArrayRef counts) {
+  STD_TORCH_CHECK(points.dim() == 2 && points.size(1) == 2, "points must have shape (T, 2)");
+  STD_TORCH_CHECK(points.scalar_type() == torch::headeronly::ScalarType::Double,
+                  "points must be float64");
+  std::vector<std::int64_t> offsets{0};
+  for (const std::int64_t count : counts) {
+    STD_TORCH_CHECK(count >= 0, "counts must not be negative, got ", count);
+    offsets.push_back(offsets.back() + count);
+  }
+  STD_TORCH_CHECK(offsets.back() == points.size(0), "counts add up to ", offsets.back(),
+                  ", but there are ", points.size(0), " points");
+  return offsets;
+}
+
+inline void check_sigma(const torch::stable::Tensor& sigma, const torch::stable::Tensor& points) {
+  STD_TORCH_CHECK(sigma.dim() == 1 && sigma.size(0) == points.size(0),
+                  "sigma must have one entry for each point");
+  STD_TORCH_CHECK(sigma.scalar_type() == torch::headeronly::ScalarType::Double,
+                  "sigma must be float64");
+  STD_TORCH_CHECK(sigma.is_cpu() == points.is_cpu(), "sigma and points must share a device");
+}
+
+inline void check_finite(const double* values, std::int64_t count, const char* name) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    STD_TORCH_CHECK(std::isfinite(values[i]), name, " must be finite, got ", values[i]);
+  }
+}
+
+inline void check_positive(const double* values, std::int64_t count, const char* name) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    STD_TORCH_CHECK(std::isfinite(values[i]) && values[i] > 0.0, name,
+                    " must be positive and finite, got ", values[i]);
+  }
+}
+
+}  // namespace fastcount

@@ -1,0 +1,46 @@
+// exp(x) for x <= 0 without branches or calls, so that a compiler turns a loop of it into vectors.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "math/host_device.h"
+
+namespace fastcount {
+
+// exp(x) for x <= 0, within 2 units in the last place; 0 below -708 (no denormals).
+FASTCOUNT_HD double exp_nonpositive(double x) {
+#if defined(__CUDA_ARCH__)
+  return x < -708.0 ? 0.0 : ::exp(x);
+#else
+  // exp(x) = 2^n exp(r) with |r| <= ln(2) / 2. Adding 1.5 * 2^52 leaves n in the low bits.
+  const double shifter = 6755399441055744.0;
+  const double bounded = x < -708.0 ? -708.0 : x;
+  const double shifted = bounded * 1.4426950408889634074 + shifter;
+  const double n = shifted - shifter;
+  const double r = (bounded - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+  double p = 1.0 / 6227020800.0;  // Taylor to r^13: the next term is below 5e-18
+  p = p * r + 1.0 / 479001600.0;
+  p = p * r + 1.0 / 39916800.0;
+  p = p * r + 1.0 / 3628800.0;
+  p = p * r + 1.0 / 362880.0;
+  p = p * r + 1.0 / 40320.0;
+  p = p * r + 1.0 / 5040.0;
+  p = p * r + 1.0 / 720.0;
+  p = p * r + 1.0 / 120.0;
+  p = p * r + 1.0 / 24.0;
+  p = p * r + 1.0 / 6.0;
+  p = p * r + 0.5;
+  p = p * r + 1.0;
+  p = p * r + 1.0;
+  std::uint64_t bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 1023) << 52;
+  double scale;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return x < -708.0 ? 0.0 : p * scale;
+#endif
+}
+
+}  // namespace fastcount

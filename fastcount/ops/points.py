@@ -1,0 +1,183 @@
+"""Arguments that the operators on point sets share, checked and brought into one form.
+
+A point is ``(x, y)`` in pixel-index coordinates: the centre of the top-left pixel is (0, 0), a
+picture of ``size=(H, W)`` covers ``-0.5 <= x < W - 0.5`` and ``-0.5 <= y < H - 0.5``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fastcount.ops.native import require_device
+
+#: One picture's points (N, 2), or those of a batch of pictures.
+Points = Tensor | Sequence[Tensor]
+#: One number for all, one a point (N,), or, for a batch, one of these for each set.
+Sigma = float | Tensor | Sequence[float | Tensor]
+
+_LONGEST_SIDE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class PointSets:
+    """Point sets laid end to end.
+
+    ``points``: (T, 2) contiguous, floating point. ``counts``: the number of points of each set,
+    adding up to T. ``batched``: whether the caller gave a sequence.
+    """
+
+    points: Tensor
+    counts: list[int]
+    batched: bool
+
+    def split(self, values: Tensor) -> Tensor | list[Tensor]:
+        """Values (T, ...) in the form in which the points came: one tensor or one a set."""
+        return list(values.split(self.counts)) if self.batched else values
+
+
+def _check_set(points: object, name: str) -> Tensor:
+    if not isinstance(points, Tensor):
+        raise TypeError(
+            f"{name} must be a tensor (N, 2) or a sequence of such, got {type(points).__name__}"
+        )
+    if not points.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {points.dtype}; use {name}.float()")
+    if points.dim() != 2 or points.shape[1] != 2:
+        raise ValueError(f"{name} must have shape (N, 2), got {tuple(points.shape)}")
+    return points
+
+
+def check_finite(values: Tensor, name: str) -> None:
+    """Raise ValueError for a NaN or infinity. Left to the kernels inside a compiled graph."""
+    if torch.compiler.is_compiling() or values.is_meta:
+        return
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError(f"{name} holds a value that is not finite; remove such points first")
+
+
+def flatten_points(
+    points: Points, *, name: str = "points", device: torch.device | str | None = None
+) -> PointSets:
+    """Check point sets and lay them end to end, moved to ``device`` where one is given.
+
+    Raises TypeError for what is no floating-point tensor, ValueError for a wrong shape, a value
+    that is not finite or sets on several devices, RuntimeError for a device without kernels.
+    """
+    batched = not isinstance(points, Tensor)
+    if batched and not isinstance(points, Sequence):
+        raise TypeError(
+            f"{name} must be a tensor (N, 2) or a sequence of such, got {type(points).__name__}"
+        )
+    if isinstance(points, Tensor):
+        sets = [_check_set(points, name)]
+    else:
+        sets = [_check_set(each, f"{name}[{i}]") for i, each in enumerate(points)]
+    for i, each in enumerate(sets):
+        if each.device != sets[0].device:
+            raise ValueError(
+                f"{name}[{i}] is on {each.device}, {name}[0] on {sets[0].device}: "
+                "move them to one device"
+            )
+    flat = torch.cat(sets) if len(sets) != 1 and sets else sets[0] if sets else torch.empty(0, 2)
+    check_finite(flat, name)
+    if device is not None:
+        flat = flat.to(device)
+    require_device(flat.device)
+    return PointSets(flat.contiguous(), [each.shape[0] for each in sets], batched)
+
+
+def _sigma_of_set(sigma: object, count: int, like: Tensor, name: str) -> Tensor:
+    """The widths of one set's points, (count,) float64."""
+    if isinstance(sigma, Tensor):
+        if sigma.is_complex() or sigma.dtype == torch.bool:
+            raise TypeError(f"{name} must hold real numbers, got {sigma.dtype}")
+        if sigma.dim() > 0 and sigma.device != like.device:
+            raise ValueError(
+                f"{name} is on {sigma.device}, the points on {like.device}: move them to one device"
+            )
+        if sigma.dim() > 1 or (sigma.dim() == 1 and sigma.shape[0] != count):
+            raise ValueError(
+                f"{name} must be a number or have shape ({count},), one for each point, "
+                f"got {tuple(sigma.shape)}"
+            )
+        widths = sigma.to(like.device, torch.float64)
+        if not torch.compiler.is_compiling() and not widths.is_meta:
+            wrong = ~((widths > 0) & torch.isfinite(widths))
+            if bool(wrong.any()):
+                first = float(widths[wrong].flatten()[0])
+                raise ValueError(f"{name} must be positive and finite in pixels, got {first}")
+        return widths.expand(count)
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float):
+        raise TypeError(f"{name} must be a number or a tensor, got {type(sigma).__name__}")
+    if not (sigma > 0 and math.isfinite(sigma)):
+        raise ValueError(f"{name} must be positive and finite in pixels, got {sigma}")
+    return torch.full((count,), float(sigma), dtype=torch.float64, device=like.device)
+
+
+def flatten_sigma(sigma: Sigma, sets: PointSets, *, name: str = "sigma") -> Tensor:
+    """The width of every point's kernel, (T,) float64, on the points' device.
+
+    ``sigma``: a number; a tensor (N,) for one set; for a batch a sequence of these, one for each
+    set, or a tensor (B,). Raises TypeError, or ValueError for a wrong shape, another device or a
+    value that is not positive and finite.
+    """
+    like = sets.points
+    if not sets.batched:
+        if isinstance(sigma, Sequence):
+            raise TypeError(f"{name} must be a number or a tensor (N,) for one set of points")
+        return _sigma_of_set(sigma, sets.counts[0], like, name).contiguous()
+    if isinstance(sigma, Tensor) and sigma.dim() == 1:
+        sigma = list(sigma.unbind())
+    if not isinstance(sigma, Sequence):
+        return _sigma_of_set(sigma, like.shape[0], like, name).contiguous()
+    if len(sigma) != len(sets.counts):
+        raise ValueError(f"{name} has {len(sigma)} entries for {len(sets.counts)} sets of points")
+    if not sigma:
+        return torch.empty(0, dtype=torch.float64, device=like.device)
+    return torch.cat(
+        [
+            _sigma_of_set(each, count, like, f"{name}[{i}]")
+            for i, (each, count) in enumerate(zip(sigma, sets.counts, strict=True))
+        ]
+    )
+
+
+def check_size(size: Sequence[int], name: str = "size") -> tuple[int, int]:
+    """(H, W) in pixels, both in 1 .. 2^31 - 1."""
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise ValueError(f"{name} must be (H, W), got {size!r}")
+    for side in size:
+        if isinstance(side, bool) or not isinstance(side, int | torch.SymInt):
+            raise TypeError(f"{name} must hold two whole numbers, got {size!r}")
+        if not 1 <= side <= _LONGEST_SIDE:
+            raise ValueError(f"{name} must be at least 1 and below 2^31 a side, got {tuple(size)}")
+    return size[0], size[1]
+
+
+def check_stride(stride: int, name: str = "stride") -> int:
+    """Pixels a side of an output cell, 1 .. 2^31 - 1."""
+    if isinstance(stride, bool) or not isinstance(stride, int | torch.SymInt):
+        raise TypeError(f"{name} must be a whole number, got {stride!r}")
+    if not 1 <= stride <= _LONGEST_SIDE:
+        raise ValueError(f"{name} must be at least 1 and below 2^31, got {stride}")
+    return stride
+
+
+def check_truncate(truncate: float, name: str = "truncate") -> float:
+    """The half width of a kernel's window in sigmas, positive and finite."""
+    if isinstance(truncate, bool) or not isinstance(truncate, int | float):
+        raise TypeError(f"{name} must be a number, got {truncate!r}")
+    if not (truncate > 0 and math.isfinite(truncate)):
+        raise ValueError(f"{name} must be positive and finite (in sigmas), got {truncate}")
+    return float(truncate)
+
+
+def check_output_dtype(dtype: torch.dtype, name: str = "dtype") -> torch.dtype:
+    if dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name} must be torch.float32 or torch.float64, got {dtype}")
+    return dtype
