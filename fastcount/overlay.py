@@ -1,0 +1,119 @@
+"""Draws a counting over its picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fastcount.pictures import PictureSource, open_picture
+
+if TYPE_CHECKING:
+    from fastcount.counting import Counting
+
+# Blue, violet, red, orange, yellow: lightness rises all along, so it also reads in grey.
+_HEAT = np.array(
+    [(20, 30, 120), (110, 20, 160), (205, 40, 90), (250, 130, 30), (255, 240, 110)], np.float64
+)
+_CLASSES = (
+    *((0, 230, 255), (255, 90, 60), (120, 255, 60), (255, 210, 0), (255, 80, 220)),
+    *((90, 140, 255), (255, 160, 120), (0, 255, 170)),
+)
+_OPACITY = 0.72  # of the heat where it is strongest
+_BRIGHTEST = 0.995  # quantile of the occupied cells that gets the strongest heat
+_ROWS = 256  # of the picture blended at a time
+
+
+def draw(counting: Counting, image: PictureSource) -> Image.Image:
+    """``image`` as RGB with the density as heat, boxes, points and the count drawn over it."""
+    picture = open_picture(image).copy()
+    if picture.shape[:2] != tuple(counting.size):
+        raise ValueError(
+            f"image: is {picture.shape[1]}x{picture.shape[0]} pixels, but the counting is of a "
+            f"picture of {counting.size[1]}x{counting.size[0]}; pass the picture that was counted"
+        )
+    if counting.density is not None:
+        _blend_heat(picture, counting.density, counting.cell)
+    result = Image.fromarray(picture)
+    canvas = ImageDraw.Draw(result)
+    scale = max(1.0, min(counting.size) / 700)
+    if counting.boxes is not None:
+        for number, box in enumerate(counting.boxes.tolist()):
+            x1, y1, x2, y2 = box
+            corners = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+            canvas.rectangle(corners, outline=_colour(counting, number), width=round(1.5 * scale))
+    if counting.points is not None:
+        _draw_points(canvas, counting, scale)
+    _write_count(canvas, counting)
+    return result
+
+
+def _colour(counting: Counting, number: int) -> tuple[int, int, int]:
+    label = 0 if counting.labels is None else int(counting.labels[number])
+    return _CLASSES[label % len(_CLASSES)]
+
+
+def _draw_points(canvas: ImageDraw.ImageDraw, counting: Counting, scale: float) -> None:
+    points = counting.points
+    assert points is not None
+    # As large as fits a crowd without circles covering one another.
+    room = np.sqrt(counting.size[0] * counting.size[1] / max(1, len(points)))
+    radius = float(np.clip(room / 6, 2.0, 5.0 * scale))
+    line = max(1, round(radius / 3))
+    for number, (x, y) in enumerate(points.tolist()):
+        outer = (x - radius - 1, y - radius - 1, x + radius + 1, y + radius + 1)
+        canvas.ellipse(outer, outline=(0, 0, 0), width=line + 2)
+        inner = (x - radius, y - radius, x + radius, y + radius)
+        canvas.ellipse(inner, outline=_colour(counting, number), width=line)
+
+
+def _blend_heat(
+    picture: NDArray[np.uint8], density: NDArray[np.float32], cell: tuple[float, float]
+) -> None:
+    """Mixes the heat into ``picture`` in place, a band of rows at a time."""
+    height, width = picture.shape[:2]
+    positive = density[density > 0]
+    if not len(positive):
+        return
+    # A cell counts as occupied above a thousandth of the greatest: the rest is a network's noise.
+    occupied = positive[positive > positive.max() * 1e-3]
+    strongest = float(np.quantile(occupied, _BRIGHTEST))
+    # Square root: single heads stay visible beside a dense block.
+    level = np.sqrt(np.clip(density / strongest, 0, 1)).astype(np.float32)
+    steps = np.linspace(0, 1, len(_HEAT))
+    table = np.arange(256) / 255
+    colours = np.stack([np.interp(table, steps, _HEAT[:, c]) for c in range(3)], axis=1)
+    opacity = _OPACITY * np.clip(table * 2.2 - 0.1, 0, 1)
+    heat = Image.fromarray(level)
+    for top in range(0, height, _ROWS):
+        bottom = min(top + _ROWS, height)
+        box = (0.0, top / cell[0], width / cell[1], bottom / cell[0])
+        box = (0.0, box[1], min(box[2], level.shape[1]), min(box[3], level.shape[0]))
+        band = heat.resize((width, bottom - top), Image.Resampling.BICUBIC, box=box)
+        index = (np.asarray(band).clip(0, 1) * 255).astype(np.uint8)
+        mix = opacity[index][:, :, None].astype(np.float32)
+        mixed = picture[top:bottom] * (1 - mix) + colours[index].astype(np.float32) * mix
+        picture[top:bottom] = np.rint(mixed).astype(np.uint8)
+
+
+def _write_count(canvas: ImageDraw.ImageDraw, counting: Counting) -> None:
+    height, width = counting.size
+    exact = counting.density is None and counting.points is not None
+    text = f"{counting.count:.0f}" if exact or abs(counting.count) >= 100 else _short(counting)
+    if counting.std is not None:
+        text += f" ± {counting.std:.1f}"
+    size = float(np.clip(min(height, width) / 14, 9, 120))
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = canvas.textbbox((0, 0), text, font=font)
+    pad = size * 0.35
+    if right - left + 4 * pad > width or bottom - top + 4 * pad > height:
+        return  # a picture too small to write on
+    panel = (pad, pad, pad + (right - left) + 2 * pad, pad + (bottom - top) + 2 * pad)
+    canvas.rounded_rectangle(panel, radius=pad, fill=(16, 18, 24))
+    canvas.text((2 * pad - left, 2 * pad - top), text, font=font, fill=(255, 255, 255))
+
+
+def _short(counting: Counting) -> str:
+    return f"{counting.count:.1f}".removesuffix(".0")
