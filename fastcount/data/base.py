@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from fastcount.data.pixel_points import PixelPoints
 from fastcount.data.sample import Annotation, Sample
 from fastcount.pictures import open_picture
 
@@ -64,9 +65,7 @@ class CountingDataset(Dataset[Sample], ABC):
             "id": self.ids[index],
         }
         if annotation.points is not None:
-            sample["points"] = tv_tensors.KeyPoints(
-                torch.from_numpy(annotation.points), canvas_size=size
-            )
+            sample["points"] = PixelPoints(torch.from_numpy(annotation.points), canvas_size=size)
         if annotation.boxes is not None:
             sample["boxes"] = tv_tensors.BoundingBoxes(
                 torch.from_numpy(annotation.boxes), format="XYXY", canvas_size=size

@@ -15,9 +15,14 @@ from fastcount.data.base import CountingDataset
 # Readers are imported when first asked for: nobody pays for the formats of others.
 _READERS = {
     "bbbc039": "instance_masks:InstanceMasks",
+    "csv": "csv_points:CSVPoints",
     "instance_masks": "instance_masks:InstanceMasks",
+    "json": "json_points:JSONPoints",
+    "mall": "mall:Mall",
     "mbm": "mbm:MBM",
     "shanghaitech": "shanghaitech:ShanghaiTech",
+    "synthetic": "synthetic:Synthetic",
+    "ucf_qnrf": "ucf_qnrf:UCFQNRF",
     "textures": "textures:Textures",
     "vgg_cells": "vgg_cells:VGGCells",
 }

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-import scipy.io
 
-from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.base import CountingDataset
 from fastcount.data.folder import existing_folder, pictures_in, require_files
+from fastcount.data.matlab import finite_dots, read_matlab
 from fastcount.data.sample import Annotation
 
 LAYOUT = "PATH/part_A/train_data/{images/IMG_1.jpg,ground_truth/GT_IMG_1.mat}"
@@ -56,18 +56,10 @@ class ShanghaiTech(CountingDataset):
 
     def annotation(self, index: int) -> Annotation:
         file = self._truths[index]
-        try:
-            info = scipy.io.loadmat(file)["image_info"][0, 0][0, 0]
-            dots = np.asarray(info["location"], dtype=np.float64).reshape(-1, 2)
+        with read_matlab(file, name=self.name, holds="image_info{1}.location") as content:
+            info = content["image_info"][0, 0][0, 0]
+            dots = finite_dots(info["location"])
             number = int(np.asarray(info["number"]).item())
-        except Exception as error:  # a broken .mat raises nearly anything in SciPy
-            raise DatasetError(
-                f"{self.name}: cannot read {file} ({type(error).__name__}: {error}); expected a "
-                "MATLAB file with image_info{1}.location; unpack it from the archive again"
-            ) from error
-        if len(dots) != number or not np.isfinite(dots).all():
-            raise DatasetError(
-                f"{self.name}: {file} holds {len(dots)} dots and states {number}, or a dot is not "
-                "finite; unpack it from the archive again"
-            )
+            if len(dots) != number:
+                raise ValueError(f"{len(dots)} dots where {number} are stated")
         return Annotation.of_points(dots - 1)
