@@ -15,9 +15,7 @@ def run(config: Path, overrides: list[str] | None = None) -> Path:
     try:
         import lightning  # noqa: F401
     except ImportError:
-        raise ImportError(
-            "training needs lightning: pip install 'fastcount[train]'"
-        ) from None
+        raise ImportError("training needs lightning: pip install 'fastcount[train]'") from None
     from fastcount.training.fit import fit
 
     return fit(config, overrides)

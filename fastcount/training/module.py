@@ -75,7 +75,9 @@ class CountingModule(lightning.LightningModule):
             {"params": rest, "lr": self.config.lr},
         ]
         optimizer = AdamW(
-            [group for group in groups if group["params"]], weight_decay=self.config.weight_decay
+            [group for group in groups if group["params"]],
+            weight_decay=self.config.weight_decay,
+            fused=True,
         )
         schedule = LambdaLR(optimizer, warmup_cosine(self.config.warmup, self.config.steps))
         return {
