@@ -1,6 +1,6 @@
 """Counting networks, one file a paper."""
 
-from fastcount.models import density_fpn
+from fastcount.models import cannet, csrnet, deepcount, density_fpn, mcnn
 from fastcount.models.base import CountingModel, DensityOutput, Target
 from fastcount.models.registry import create_model, list_models, register
 
@@ -8,8 +8,12 @@ __all__ = [
     "CountingModel",
     "DensityOutput",
     "Target",
+    "cannet",
     "create_model",
+    "csrnet",
+    "deepcount",
     "density_fpn",
     "list_models",
+    "mcnn",
     "register",
 ]

@@ -54,6 +54,7 @@ class CountingModel(nn.Module, ABC):
     name: ClassVar[str]
     tiling: Tiling
     config: dict[str, Any]
+    card: dict[str, Any]  # set where the model came from a checkpoint: what the file says of it
     classes: tuple[str, ...] = ("object",)
 
     @abstractmethod

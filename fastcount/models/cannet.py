@@ -1,0 +1,74 @@
+"""CANNet: context-aware crowd counting (Liu, Salzmann and Fua, CVPR 2019)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastcount.models.base import IMAGENET_MEAN, IMAGENET_STD, DensityOutput, Normalize
+from fastcount.models.csrnet import DilatedBackEnd
+from fastcount.models.parts.density_regression import DensityRegression, Sigma
+from fastcount.models.parts.vgg_frontend import VGGFrontEnd
+from fastcount.models.registry import register
+from fastcount.runtime.tiling import Tiling
+
+_GRIDS = (1, 2, 3, 6)
+
+
+class ScaleContext(nn.Module):
+    """Features of several grids, weighted by how far each differs from the place it covers.
+
+    With f the features: s_j is f averaged over a j x j grid, through a 1x1 convolution and
+    stretched back to f's size; w_j = sigmoid(conv_j(s_j - f)); the result is
+    sum w_j s_j / sum w_j. (B, C, h, w) to (B, C, h, w). Weights start as CSRNet's back end.
+    """
+
+    def __init__(self, channels: int, grids: tuple[int, ...] = _GRIDS) -> None:
+        super().__init__()
+        self.grids = grids
+        self.scales = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in grids)
+        self.weights = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in grids)
+        for module in (*self.scales, *self.weights):
+            assert isinstance(module, nn.Conv2d)
+            nn.init.normal_(module.weight, std=0.01)
+
+    def forward(self, features: Tensor) -> Tensor:
+        size = features.shape[-2:]
+        total, norm = torch.zeros_like(features), torch.zeros_like(features)
+        for grid, scale, weigh in zip(self.grids, self.scales, self.weights, strict=True):
+            pooled = scale(F.adaptive_avg_pool2d(features, grid))
+            stretched = F.interpolate(pooled, size=size, mode="bilinear", align_corners=False)
+            weight = torch.sigmoid(weigh(stretched - features))
+            total = total + weight * stretched
+            norm = norm + weight
+        # Sigmoids of four convolutions do not vanish together in training; half precision might.
+        return total / norm.clamp(min=1e-6)
+
+
+@register("cannet")
+class CANNet(DensityRegression):
+    """CSRNet's two ends with the context of the whole picture between them.
+
+    The back end takes the front end's features and their context, 1,024 channels. Arguments,
+    input and output are :class:`~fastcount.models.csrnet.CSRNet`'s. The context is that of the
+    tile where a picture is counted in tiles, so the tiles are large.
+    """
+
+    stride = 8
+    tiling = Tiling(mode="overlap", tile=(1536, 1536), margin=152, align=8)
+
+    def __init__(
+        self, *, width: float = 1.0, sigma: Sigma = "adaptive", weights: str | None = None
+    ) -> None:
+        super().__init__(sigma)
+        self.config = {"width": width, "sigma": sigma}
+        self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
+        self.backbone = VGGFrontEnd(width=width, weights=weights)
+        self.context = ScaleContext(self.backbone.channels)
+        self.back_end = DilatedBackEnd(2 * self.backbone.channels, width=width)
+
+    def forward(self, images: Tensor) -> DensityOutput:
+        features = self.backbone(self.normalize(images))
+        joined = torch.cat([features, self.context(features)], dim=1)
+        return DensityOutput(self.back_end(joined), self.stride)
