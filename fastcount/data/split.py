@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,23 +19,33 @@ def content_hash(dataset: CountingDataset, index: int) -> str:
     return digest.hexdigest()
 
 
+def content_hashes(dataset: CountingDataset) -> list[str]:
+    """:func:`content_hash` of every picture; each is decoded once."""
+    return [content_hash(dataset, index) for index in range(len(dataset))]
+
+
 def split_by_content(
-    dataset: CountingDataset, fraction: float, seed: int = 0
+    dataset: CountingDataset,
+    fraction: float,
+    seed: int = 0,
+    *,
+    hashes: Sequence[str] | None = None,
 ) -> tuple[list[int], list[int]]:
     """Indices for training and for validation, about ``fraction`` of the pictures in the latter.
 
     A picture's side depends on its pixels and ``seed`` alone: duplicates always share a side,
     also across data sets that are split with the same ``fraction`` and ``seed``, and adding
-    pictures moves no other picture across. Every picture is decoded once.
+    pictures moves no other picture across. ``hashes``: the :func:`content_hashes` of the data
+    set where they are known already, or every picture is decoded once.
 
     Raises ``ValueError`` where ``fraction`` is not between 0 and 1, or a side would be empty.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
     sides: tuple[list[int], list[int]] = ([], [])
-    for index in range(len(dataset)):
-        text = f"{seed}:{content_hash(dataset, index)}"
-        draw = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    for index, content in enumerate(content_hashes(dataset) if hashes is None else hashes):
+        digest = hashlib.sha256(f"{seed}:{content}".encode()).digest()
+        draw = int.from_bytes(digest[:8], "big") / 2**64
         sides[draw < fraction].append(index)
     train, validation = sides
     if not train or not validation:

@@ -8,7 +8,7 @@ import lightning
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from fastcount.data import open_dataset
-from fastcount.data.split import picture_hashes, split_by_content
+from fastcount.data.split import content_hashes, split_by_content
 from fastcount.training.config import Config
 from fastcount.training.crops import (
     Crops,
@@ -31,13 +31,13 @@ class PicturesModule(lightning.LightningDataModule):
         self.config = config
         self.dropped: list[str] = []
         held_out = {
-            digest for spec in config.holdout for digest in picture_hashes(open_dataset(spec))
+            digest for spec in config.holdout for digest in content_hashes(open_dataset(spec))
         }
         self.parts: list[TrainingPictures] = []
         self.validation: dict[str, Subset[Any]] = {}
         for part in config.train:
             dataset = open_dataset(part.dataset)
-            hashes = picture_hashes(dataset)
+            hashes = content_hashes(dataset)
             bad = {i for i, digest in enumerate(hashes) if digest in held_out}
             self.dropped += [f"{part.dataset}: {dataset.ids[i]}" for i in sorted(bad)]
             train, validation = split_by_content(
@@ -45,11 +45,6 @@ class PicturesModule(lightning.LightningDataModule):
             )
             train = [i for i in train if i not in bad]
             validation = [i for i in validation if i not in bad]
-            if not train or (config.validation > 0 and not validation):
-                raise ValueError(
-                    f"{part.dataset}: {len(dataset)} pictures are too few to train on and keep "
-                    f"{config.validation:.0%} for validation"
-                )
             self.parts.append(TrainingPictures(dataset, train, part, config.sigma_knn))
             if validation:
                 self.validation[_short_name(part.dataset, set(self.validation))] = Subset(
