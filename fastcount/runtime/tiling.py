@@ -1,9 +1,17 @@
-"""How a picture of any size is cut into pieces that a network takes, and put together again."""
+"""How a picture of any size is cut into pieces that a network takes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_MAGNIFY = 8  # the most that "grid" magnifies the height of a strip to keep its proportions
+_BAND = 128  # rows of a scaled picture made at a time
 
 
 @dataclass(frozen=True)
@@ -17,10 +25,175 @@ class Tiling:
 
     ``mode="grid"``: a network of one fixed input size. The picture is resized so that whole
     tiles of ``tile`` fit, and the counts of the tiles are added up (DeepCount's way).
+
+    ``mode="resize"``: a network that gives one answer for a whole picture. The picture is scaled,
+    up or down and in proportion, to the largest size within ``tile``, and padded to multiples of
+    ``align`` with ``fill``.
     """
 
-    mode: Literal["overlap", "grid"] = "overlap"
+    mode: Literal["overlap", "grid", "resize"] = "overlap"
     tile: tuple[int, int] = (1536, 1536)
     margin: int = 128
     align: int = 8
     fill: tuple[int, int, int] = (124, 116, 104)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis, in pixels of the (scaled) picture, ends excluded.
+
+    ``start``, ``stop``: what the network sees; ``low``, ``high``: the core that it answers for.
+    """
+
+    start: int
+    stop: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """One tile: its rows and its columns."""
+
+    rows: Span
+    columns: Span
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A picture cut into tiles.
+
+    ``size``: (H, W) of the picture; ``scaled``: (H', W') it is resized to, the same for
+    ``overlap``; ``rows`` x ``columns`` are the tiles, all of one shape.
+    """
+
+    size: tuple[int, int]
+    scaled: tuple[int, int]
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+
+    @property
+    def zoom(self) -> tuple[float, float]:
+        """Pixels of the scaled picture a pixel of the picture, vertically and horizontally."""
+        return self.scaled[0] / self.size[0], self.scaled[1] / self.size[1]
+
+    def windows(self) -> Iterator[Window]:
+        """Row by row."""
+        for rows in self.rows:
+            for columns in self.columns:
+                yield Window(rows, columns)
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+
+def plan(size: tuple[int, int], tiling: Tiling, tile: int | tuple[int, int] | None = None) -> Plan:
+    """Cuts a picture of ``size`` (H, W) as ``tiling`` says; ``tile`` overrides its tile size.
+
+    Raises ``ValueError`` where ``tile`` is too small for the margins, or given for a network
+    whose input size is fixed.
+    """
+    if tile is None:
+        sides = tiling.tile
+    elif tiling.mode != "overlap":
+        raise ValueError(
+            f"tile: this model takes inputs of {tiling.tile[0]}x{tiling.tile[1]} only; leave it out"
+        )
+    else:
+        sides = (tile, tile) if isinstance(tile, int) else tile
+    if tiling.mode == "overlap":
+        rows, columns = (
+            _overlapping(length, side, tiling) for length, side in zip(size, sides, strict=True)
+        )
+        return Plan(size, size, rows, columns)
+    if tiling.mode == "grid":
+        across = max(1, round(size[1] / sides[1]))
+        down = max(1, round(sides[1] * across * size[0] / size[1] / sides[0]))
+        # A strip a few pixels wide would be blown up to thousands of tiles.
+        down = min(down, max(1, _MAGNIFY * size[0] // sides[0]))
+        scaled = (down * sides[0], across * sides[1])
+        return Plan(size, scaled, _side_by_side(down, sides[0]), _side_by_side(across, sides[1]))
+    zoom = min(sides[0] / size[0], sides[1] / size[1])
+    scaled = (max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom)))
+    rows, columns = ((Span(0, _up(length, tiling.align), 0, length),) for length in scaled)
+    return Plan(size, scaled, rows, columns)
+
+
+def _overlapping(length: int, side: int, tiling: Tiling) -> tuple[Span, ...]:
+    """The tiles along one axis: all of one length, and every start and core aligned."""
+    padded = _up(length, tiling.align)
+    side = side // tiling.align * tiling.align
+    margin = _up(tiling.margin, tiling.align)
+    if padded <= side:
+        return (Span(0, padded, 0, length),)
+    step = side - 2 * margin
+    if step < tiling.align:
+        least = 2 * margin + tiling.align
+        raise ValueError(
+            f"tile: {side} pixels leave nothing between two margins of {margin}; "
+            f"give at least {least}"
+        )
+    number = 1 + -(-(padded - side) // step)
+    starts = [min(i * step, padded - side) for i in range(number)]
+    cuts = [0, *(start + margin for start in starts[1:]), length]
+    return tuple(
+        Span(start, start + side, low, high)
+        for start, low, high in zip(starts, cuts[:-1], cuts[1:], strict=True)
+    )
+
+
+def _side_by_side(number: int, side: int) -> tuple[Span, ...]:
+    return tuple(Span(i * side, (i + 1) * side, i * side, (i + 1) * side) for i in range(number))
+
+
+def _up(length: int, align: int) -> int:
+    return -(-length // align) * align
+
+
+def cut(
+    picture: NDArray[np.uint8],  # (H, W, 3)
+    plan: Plan,
+    window: Window,
+    fill: tuple[int, int, int],
+) -> NDArray[np.uint8]:
+    """The (h, w, 3) pixels of one tile, what lies beyond the picture in the colour ``fill``."""
+    rows, columns = window.rows, window.columns
+    bottom, right = min(rows.stop, plan.scaled[0]), min(columns.stop, plan.scaled[1])
+    result = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.uint8)
+    inner = result[: bottom - rows.start, : right - columns.start]
+    if plan.scaled == plan.size:
+        inner[:] = picture[rows.start : bottom, columns.start : right]
+    else:
+        _scale_into(inner, picture, plan.zoom, (rows.start, columns.start))
+    result[bottom - rows.start :] = fill
+    result[:, right - columns.start :] = fill
+    return result
+
+
+def _scale_into(
+    target: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
+    zoom: tuple[float, float],
+    corner: tuple[int, int],
+) -> None:
+    """Fills ``target`` with what lies at ``corner`` of the scaled picture: bilinear, antialiased.
+
+    The same pixels as resizing the whole picture and cropping, but holding only a part of it.
+    """
+    height, width = target.shape[:2]
+    left, right = corner[1] / zoom[1], (corner[1] + width) / zoom[1]
+    x0, x1 = _reach(left, right, zoom[1], picture.shape[1])
+    for top in range(0, height, _BAND):
+        bottom = min(top + _BAND, height)
+        upper, lower = (corner[0] + top) / zoom[0], (corner[0] + bottom) / zoom[0]
+        y0, y1 = _reach(upper, lower, zoom[0], picture.shape[0])
+        part = Image.fromarray(np.ascontiguousarray(picture[y0:y1, x0:x1]))
+        box = (left - x0, upper - y0, min(right, x1) - x0, min(lower, y1) - y0)
+        scaled = part.resize((width, bottom - top), Image.Resampling.BILINEAR, box=box)
+        target[top:bottom] = np.asarray(scaled)
+
+
+def _reach(low: float, high: float, zoom: float, length: int) -> tuple[int, int]:
+    """The whole pixels that a bilinear filter reads to make [low, high)."""
+    support = max(1.0, 1.0 / zoom) + 1.0
+    return max(0, int(low - support)), min(length, int(high + support) + 1)

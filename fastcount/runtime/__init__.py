@@ -1,0 +1,7 @@
+"""Counting with a trained network, whatever runs it. Imports no PyTorch."""
+
+from fastcount.runtime.counter import Counter
+from fastcount.runtime.engine import Engine, TileResult
+from fastcount.runtime.tiling import Tiling
+
+__all__ = ["Counter", "Engine", "TileResult", "Tiling"]

@@ -1,0 +1,50 @@
+"""What runs a network: the border between a counter and PyTorch, ONNX Runtime or TensorRT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcount.runtime.tiling import Tiling
+
+
+@dataclass(frozen=True, eq=False)
+class TileResult:
+    """What a network found in one tile; coordinates are pixel indices of the tile.
+
+    ``count``: objects in the tile. ``std``: standard error of it. ``density``: (h, w) objects a
+    cell of ``stride`` pixels. ``points``: (N, 2) x, y; ``boxes``: (N, 4) x1, y1, x2, y2, with
+    ``scores`` and ``labels`` (N,). ``per_class``: count by class name.
+    """
+
+    count: float
+    std: float | None = None
+    density: NDArray[np.float32] | None = None
+    stride: float | None = None
+    points: NDArray[np.float32] | None = None
+    scores: NDArray[np.float32] | None = None
+    boxes: NDArray[np.float32] | None = None
+    labels: NDArray[np.int64] | None = None
+    per_class: dict[str, float] | None = None
+
+
+class Engine(Protocol):
+    """A network ready to run. ``tiling`` says which pictures it takes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tiling(self) -> Tiling: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def run(
+        self,
+        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
+    ) -> list[TileResult]:
+        """One result a tile, in order."""
