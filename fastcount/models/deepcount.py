@@ -38,7 +38,7 @@ _KERNELS = {"paper": (5.0, 3.0), "public": (10.0, 2.4)}
 
 def branch_stride(branch: int) -> int:
     """Pixels a cell of ``branch``: 8 for branch 1 to 128 for branch 5."""
-    return 8 * 2 ** (branch - 1)
+    return 8 << (branch - 1)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class DeepCount(CountingModel):
                 nn.init.xavier_uniform_(module.weight)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
-        self.register_load_state_dict_pre_hook(_pass_over_detached)
+        self.register_load_state_dict_pre_hook(_pass_over_detached)  # type: ignore[no-untyped-call]
 
     def detach_branches(self, keep: int | None = None) -> DeepCount:
         """Takes off all branches, or all but ``keep`` (1 to 5), for good; returns the model.

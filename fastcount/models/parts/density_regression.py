@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.models.base import CountingModel, DensityOutput, Target, decode_density
-from fastcount.ops import adaptive_sigma, density_map
 
 Sigma = float | Literal["adaptive"]
 
@@ -42,13 +42,13 @@ class DensityRegression(CountingModel):
         """(B, 1, ceil(H/stride), ceil(W/stride)) float32 for pictures of ``size`` (H, W)."""
         points = [target["points"].to(device, torch.float32) for target in targets]
         sigmas = [self._sigma(target, one) for target, one in zip(targets, points, strict=True)]
-        return density_map(points, size, sigma=sigmas, stride=self.stride)
+        return ops.density_map(points, size, sigma=sigmas, stride=self.stride)
 
     def _sigma(self, target: Target, points: Tensor) -> Tensor:
         if "sigma" in target:
             return target["sigma"].to(points)
         if isinstance(self.sigma, str):
-            wide = adaptive_sigma(points, k=3, beta=0.3, fallback=15.0)
+            wide = ops.adaptive_sigma(points, k=3, beta=0.3, fallback=15.0)
             return wide.clamp(min=_LEAST_SIGMA)
         return points.new_full((len(points),), self.sigma)
 
