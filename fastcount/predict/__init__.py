@@ -1,0 +1,6 @@
+"""Counting with PyTorch: a model as an engine, and counters by name."""
+
+from fastcount.predict.load import load
+from fastcount.predict.torch_engine import TorchEngine
+
+__all__ = ["TorchEngine", "load"]
