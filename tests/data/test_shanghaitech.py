@@ -120,7 +120,7 @@ def test_real_grey_pictures(data_dir: Path) -> None:
 
 
 def test_a_test_picture_that_is_also_in_train(data_dir: Path, tmp_path: Path) -> None:
-    """Test IMG_98 of part A is train IMG_121, byte for byte; a copy stands in where it is absent."""
+    """Test IMG_98 of part A is train IMG_121, byte for byte; where absent, a copy stands in."""
     train_root = data_dir / "shanghaitech"
     train = open_dataset(f"shanghaitech:{train_root}?split=train")
     test = open_dataset(f"shanghaitech:{train_root}?split=test")
