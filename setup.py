@@ -16,7 +16,9 @@ from pathlib import Path
 CSRC = Path("csrc")
 DEFAULT_GPUS = "8.0;9.0;10.0+PTX"
 DEFINES = ["-DTORCH_TARGET_VERSION=0x020B000000000000"]  # 2.11
-CXX_FLAGS = ["-O3", "-g0", "-fvisibility=hidden", "-Wall", *DEFINES]
+# Without the two -fno flags a compiler may not turn comparisons into vector selects.
+FLOAT_FLAGS = ["-fno-trapping-math", "-fno-math-errno"]
+CXX_FLAGS = ["-O3", "-g0", "-fvisibility=hidden", "-Wall", *FLOAT_FLAGS, *DEFINES]
 NVCC_FLAGS = ["-O3", "-DUSE_CUDA", "-Xcompiler=-fvisibility=hidden", *DEFINES]
 
 

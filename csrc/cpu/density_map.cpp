@@ -10,6 +10,8 @@ namespace fastcount::cpu {
 namespace {
 
 constexpr std::int64_t kBlock = 512;      // weights held at once on the stack
+constexpr std::int64_t kLanes = 8;        // divides kBlock
+constexpr std::int64_t kTileBytes = 512;  // of one row of a tile, which makes 16 KiB
 constexpr std::int64_t kBucketShift = 6;  // overlap is counted in buckets of 64 x 64 pixels
 
 struct Footprint {
@@ -41,34 +43,36 @@ FASTCOUNT_INLINE double sum(const double* values, std::int64_t count) {
   return (a + b) + (c + d);
 }
 
-// Weights of the pixels of `window`, added up over cells of `stride` pixels and divided by their
-// sum (renormalize) or by the sum over the whole window, inside the picture or not.
+// Weights of the pixels of `window`, added up over cells of the grid and divided by their sum
+// (renormalize) or by the sum over the whole window, inside the picture or not.
 FASTCOUNT_MULTIVERSION
 void axis_weights(double position, double sigma, double truncate, std::int64_t size,
-                  std::int64_t stride, bool renormalize, Window window, double* cells) {
+                  DensityGrid grid, bool renormalize, Window window, double* cells) {
   const std::int64_t pixel = nearest_pixel(position, size);
   const double fraction = position - static_cast<double>(pixel);
   const double rate = gaussian_rate(sigma);
-  const std::int64_t first_cell = window.first / stride;
-  const std::int64_t count = window.last / stride - first_cell + 1;
+  const std::int64_t first_cell = grid.cell(window.first);
+  const std::int64_t count = grid.cell(window.last) - first_cell + 1;
   std::fill(cells, cells + count, 0.0);
   double block[kBlock];
   double total = 0.0;
   for (std::int64_t start = window.first; start <= window.last; start += kBlock) {
     const std::int64_t stop = std::min(start + kBlock, window.last + 1);
     const double offset = static_cast<double>(start - pixel) - fraction;
-    const int length = static_cast<int>(stop - start);
-    for (int i = 0; i < length; ++i) {
+    const std::int64_t length = stop - start;
+    // Whole vectors only: a scalar rest would cost more than the few weights too many.
+    const int padded = static_cast<int>((length + kLanes - 1) / kLanes) * kLanes;
+    for (int i = 0; i < padded; ++i) {
       block[i] = gaussian_weight(offset + static_cast<double>(i), fraction, rate);
     }
     total += sum(block, length);
-    if (stride == 1) {
+    if (grid.stride == 1) {
       std::copy(block, block + length, cells + (start - window.first));
       continue;
     }
-    for (std::int64_t at = start; at < stop;) {
-      const std::int64_t cell = at / stride;
-      const std::int64_t next = std::min(stop, (cell + 1) * stride);
+    std::int64_t cell = grid.cell(start);
+    for (std::int64_t at = start; at < stop; ++cell) {
+      const std::int64_t next = std::min(stop, (cell + 1) * grid.stride);
       cells[cell - first_cell] += sum(block + (at - start), next - at);
       at = next;
     }
@@ -80,6 +84,17 @@ void axis_weights(double position, double sigma, double truncate, std::int64_t s
   }
   const double scale = 1.0 / total;
   for (std::int64_t i = 0; i < count; ++i) cells[i] *= scale;
+}
+
+// Adds up the cells first .. last of a fine grid over those of a coarse one.
+void pool(const double* fine, std::int64_t first, std::int64_t last, std::int64_t factor,
+          double* coarse) {
+  std::int64_t cell = first / factor;
+  for (std::int64_t at = first; at <= last; ++cell, ++coarse) {
+    const std::int64_t next = std::min(last + 1, (cell + 1) * factor);
+    *coarse = sum(fine + (at - first), next - at);
+    at = next;
+  }
 }
 
 template <typename Acc>
@@ -125,71 +140,121 @@ std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid g
   return most;
 }
 
-void plan_splats(DensityPoints points, std::int64_t begin, std::int64_t end, DensityGrid grid,
-                 double truncate, std::int64_t align, Splat* splats) {
+void plan_splats(DensityPoints points, std::int64_t count, DensityGrid grid, double truncate,
+                 std::int64_t align, Splat* splats) {
   const std::int64_t map_cols = grid.cols();
-  for (std::int64_t i = begin; i < end; ++i) {
+  for (std::int64_t i = 0; i < count; ++i) {
     const Footprint at = footprint(points, i, grid, truncate);
     Splat& splat = splats[i];
     splat = {};
     if (!at.inside) continue;
-    splat.first_row = at.rows.first / grid.stride;
-    splat.first_col = at.cols.first / grid.stride;
-    splat.rows = at.rows.last / grid.stride - splat.first_row + 1;
-    splat.cols = at.cols.last / grid.stride - splat.first_col + 1;
-    const std::int64_t widened = (splat.cols + align - 1) / align * align;
-    if (widened <= map_cols) {
-      splat.cols = widened;
-      splat.first_col = std::min(splat.first_col, map_cols - widened);
+    splat.first_row = grid.cell(at.rows.first);
+    splat.first_col = grid.cell(at.cols.first);
+    splat.rows = grid.cell(at.rows.last) - splat.first_row + 1;
+    splat.cols = grid.cell(at.cols.last) - splat.first_col + 1;
+    const std::int64_t end_col = (splat.first_col + splat.cols + align - 1) / align * align;
+    if (end_col <= map_cols) {
+      splat.first_col = splat.first_col / align * align;
+      splat.cols = end_col - splat.first_col;
     }
   }
 }
 
 template <typename Acc>
-void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, DensityGrid grid,
-                  double truncate, bool renormalize, const Splat* splats, Acc* weights) {
-  std::vector<double> cells;
+void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
+                  bool renormalize, const DensityLevel<Acc>* levels, int level_count) {
+  std::vector<std::vector<double>> cells(static_cast<std::size_t>(level_count));
+  const DensityGrid picture = levels[0].grid;
   for (std::int64_t i = begin; i < end; ++i) {
-    const Splat& splat = splats[i];
-    if (splat.rows == 0) continue;
-    const Footprint at = footprint(points, i, grid, truncate);
-    const double sigma = points.sigma[i];
-    cells.resize(static_cast<std::size_t>(std::max(splat.rows, splat.cols)));
-
-    axis_weights(points.xy[2 * i + 1], sigma, truncate, grid.height, grid.stride, renormalize,
-                 at.rows, cells.data());
-    std::copy(cells.begin(), cells.begin() + splat.rows, weights + splat.row_weights);
-
-    axis_weights(points.xy[2 * i], sigma, truncate, grid.width, grid.stride, renormalize, at.cols,
-                 cells.data());
-    const std::int64_t lead = at.cols.first / grid.stride - splat.first_col;
-    const std::int64_t used = at.cols.last / grid.stride - at.cols.first / grid.stride + 1;
-    Acc* row = weights + splat.col_weights;
-    std::fill(row, row + lead, Acc(0));
-    std::copy(cells.begin(), cells.begin() + used, row + lead);
-    std::fill(row + lead + used, row + splat.cols, Acc(0));
+    const Footprint at = footprint(points, i, picture, truncate);
+    if (!at.inside) continue;
+    for (const bool columns : {false, true}) {
+      const double position = points.xy[2 * i + (columns ? 0 : 1)];
+      const std::int64_t size = columns ? picture.width : picture.height;
+      const Window window = columns ? at.cols : at.rows;
+      for (int j = 0; j < level_count; ++j) {
+        const DensityLevel<Acc>& level = levels[j];
+        const std::int64_t first = level.grid.cell(window.first);
+        const std::int64_t used = level.grid.cell(window.last) - first + 1;
+        std::vector<double>& own = cells[static_cast<std::size_t>(j)];
+        if (own.size() < static_cast<std::size_t>(used)) own.resize(static_cast<std::size_t>(used));
+        if (level.source < 0) {
+          axis_weights(position, points.sigma[i], truncate, size, level.grid, renormalize, window,
+                       own.data());
+        } else {
+          const DensityGrid& fine = levels[level.source].grid;
+          pool(cells[static_cast<std::size_t>(level.source)].data(), fine.cell(window.first),
+               fine.cell(window.last), level.grid.stride / fine.stride, own.data());
+        }
+        const Splat& splat = level.splats[i];
+        const std::int64_t begins = columns ? splat.first_col : splat.first_row;
+        const std::int64_t length = columns ? splat.cols : splat.rows;
+        Acc* out = level.weights + (columns ? splat.col_weights : splat.row_weights);
+        std::fill(out, out + (first - begins), Acc(0));
+        std::copy(own.data(), own.data() + used, out + (first - begins));
+        std::fill(out + (first - begins) + used, out + length, Acc(0));
+      }
+    }
   }
 }
 
+// Tile by tile, in a copy small enough for the first cache: a whole kernel is not, and rows of a map
+// whose width is a power of two would push each other out.
 template <typename Acc>
-void add_splats(const Splat* splats, std::int64_t begin, std::int64_t end, const Acc* weights,
-                std::int64_t first_row, std::int64_t last_row, std::int64_t cols, Acc* map) {
-  for (std::int64_t i = begin; i < end; ++i) {
-    const Splat& splat = splats[i];
-    const std::int64_t low = std::max(first_row, splat.first_row);
-    const std::int64_t high = std::min(last_row, splat.first_row + splat.rows);
-    if (low >= high) continue;
-    outer_product(weights + splat.row_weights + (low - splat.first_row),
-                  weights + splat.col_weights, high - low, splat.cols, cols,
-                  map + low * cols + splat.first_col);
+void add_splats(const DensityLevel<Acc>& level, std::int64_t begin, std::int64_t end,
+                std::int64_t first_row, std::int64_t last_row, bool fresh, Acc* map) {
+  constexpr std::int64_t kTileCols = kTileBytes / sizeof(Acc);
+  const std::int64_t cols = level.grid.cols();
+  alignas(64) Acc tile[kTileRows * kTileCols];
+  std::vector<const Splat*> in_band;
+  std::vector<const Splat*> in_tile;
+  for (std::int64_t top = first_row; top < last_row; top += kTileRows) {
+    const std::int64_t bottom = std::min(top + kTileRows, last_row);
+    in_band.clear();
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Splat& splat = level.splats[i];
+      if (splat.first_row < bottom && splat.first_row + splat.rows > top) in_band.push_back(&splat);
+    }
+    for (std::int64_t left = 0; left < cols; left += kTileCols) {
+      const std::int64_t right = std::min(left + kTileCols, cols);
+      in_tile.clear();
+      for (const Splat* splat : in_band) {
+        if (splat->first_col < right && splat->first_col + splat->cols > left) {
+          in_tile.push_back(splat);
+        }
+      }
+      if (in_tile.empty() && !fresh) continue;
+      for (std::int64_t row = top; row < bottom; ++row) {
+        const Acc* line = map + row * cols;
+        Acc* copy = tile + (row - top) * kTileCols;
+        if (fresh) {
+          std::fill(copy, copy + kTileCols, Acc(0));
+        } else {
+          std::copy(line + left, line + right, copy);
+        }
+      }
+      for (const Splat* splat : in_tile) {
+        const std::int64_t low = std::max(top, splat->first_row);
+        const std::int64_t high = std::min(bottom, splat->first_row + splat->rows);
+        const std::int64_t start = std::max(left, splat->first_col);
+        const std::int64_t stop = std::min(right, splat->first_col + splat->cols);
+        outer_product(level.weights + splat->row_weights + (low - splat->first_row),
+                      level.weights + splat->col_weights + (start - splat->first_col), high - low,
+                      stop - start, kTileCols, tile + (low - top) * kTileCols + (start - left));
+      }
+      for (std::int64_t row = top; row < bottom; ++row) {
+        const Acc* line = tile + (row - top) * kTileCols;
+        std::copy(line, line + (right - left), map + row * cols + left);
+      }
+    }
   }
 }
 
-#define FASTCOUNT_INSTANTIATE(Acc)                                                                 \
-  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, DensityGrid, double,  \
-                                  bool, const Splat*, Acc*);                                       \
-  template void add_splats<Acc>(const Splat*, std::int64_t, std::int64_t, const Acc*, std::int64_t, \
-                                std::int64_t, std::int64_t, Acc*);
+#define FASTCOUNT_INSTANTIATE(Acc)                                                              \
+  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool,      \
+                                  const DensityLevel<Acc>*, int);                               \
+  template void add_splats<Acc>(const DensityLevel<Acc>&, std::int64_t, std::int64_t,           \
+                                std::int64_t, std::int64_t, bool, Acc*);
 FASTCOUNT_INSTANTIATE(float)
 FASTCOUNT_INSTANTIATE(double)
 

@@ -19,12 +19,16 @@ struct DensityPoints {
 };
 
 struct DensityGrid {
-  std::int64_t height;  // of the picture, in pixels
+  std::int64_t height;  // of the picture, in pixels, below 2^31
   std::int64_t width;
   std::int64_t stride;  // pixels a side of a cell
 
-  std::int64_t rows() const { return (height - 1) / stride + 1; }
-  std::int64_t cols() const { return (width - 1) / stride + 1; }
+  std::int64_t rows() const { return cell(height - 1) + 1; }
+  std::int64_t cols() const { return cell(width - 1) + 1; }
+  std::int64_t cell(std::int64_t pixel) const {  // short division: it runs for every point
+    if (stride == 1) return pixel;
+    return static_cast<std::uint32_t>(pixel) / static_cast<std::uint32_t>(stride);
+  }
 };
 
 // What one point adds to one map: weights[row_weights ..] times weights[col_weights ..].
@@ -36,27 +40,40 @@ struct Splat {
   std::int64_t cols;
   std::int64_t row_weights;
   std::int64_t col_weights;
+};
 
-  std::int64_t weights() const { return rows + cols; }
+// One map of a pyramid. `source`: the earlier level whose weights add up to this one's, because
+// its stride divides this one's; -1: none, weigh the pixels.
+template <typename Acc>
+struct DensityLevel {
+  DensityGrid grid;
+  int source;
+  Splat* splats;
+  Acc* weights;
 };
 
 // An upper bound on the number of points whose kernels overlap in one pixel.
 std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid grid,
                          double truncate);
 
-// Where each of points begin .. end - 1 lands on the grid; the weights' places are left to the
-// caller. `align` cells: the columns are widened to a multiple of it where the map has room.
-void plan_splats(DensityPoints points, std::int64_t begin, std::int64_t end, DensityGrid grid,
-                 double truncate, std::int64_t align, Splat* splats);
+// Where each of the points lands on the grid; the weights' places are left to the caller. The
+// columns are widened to multiples of `align` where the map has room: whole vectors, aligned where
+// the map's rows are.
+void plan_splats(DensityPoints points, std::int64_t count, DensityGrid grid, double truncate,
+                 std::int64_t align, Splat* splats);
 
-// The two rows of weights of each of points begin .. end - 1.
+// The two rows of weights of each of points begin .. end - 1, on every level.
 template <typename Acc>
-void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, DensityGrid grid,
-                  double truncate, bool renormalize, const Splat* splats, Acc* weights);
+void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
+                  bool renormalize, const DensityLevel<Acc>* levels, int level_count);
 
 // Adds splats begin .. end - 1, all of one picture, to rows first_row .. last_row - 1 of its map.
+// `fresh`: the map holds nothing yet, and these rows are written whole.
 template <typename Acc>
-void add_splats(const Splat* splats, std::int64_t begin, std::int64_t end, const Acc* weights,
-                std::int64_t first_row, std::int64_t last_row, std::int64_t cols, Acc* map);
+void add_splats(const DensityLevel<Acc>& level, std::int64_t begin, std::int64_t end,
+                std::int64_t first_row, std::int64_t last_row, bool fresh, Acc* map);
+
+// Rows that add_splats handles together: tasks of a multiple of it waste nothing.
+constexpr std::int64_t kTileRows = 32;
 
 }  // namespace fastcount::cpu

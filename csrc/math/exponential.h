@@ -20,20 +20,15 @@ FASTCOUNT_HD double exp_nonpositive(double x) {
   const double shifted = bounded * 1.4426950408889634074 + shifter;
   const double n = shifted - shifter;
   const double r = (bounded - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
-  double p = 1.0 / 6227020800.0;  // Taylor to r^13: the next term is below 5e-18
-  p = p * r + 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
-  p = p * r + 1.0 / 3628800.0;
-  p = p * r + 1.0 / 362880.0;
-  p = p * r + 1.0 / 40320.0;
-  p = p * r + 1.0 / 5040.0;
-  p = p * r + 1.0 / 720.0;
-  p = p * r + 1.0 / 120.0;
-  p = p * r + 1.0 / 24.0;
-  p = p * r + 1.0 / 6.0;
-  p = p * r + 0.5;
-  p = p * r + 1.0;
-  p = p * r + 1.0;
+  // Taylor to r^13 (the next term is below 5e-18), in pairs: short chains of dependent steps.
+  const double r2 = r * r;
+  const double r4 = r2 * r2;
+  const double low = (1.0 + r) + r2 * (0.5 + r * (1.0 / 6.0));
+  const double middle = (1.0 / 24.0 + r * (1.0 / 120.0)) + r2 * (1.0 / 720.0 + r * (1.0 / 5040.0));
+  const double high = (1.0 / 40320.0 + r * (1.0 / 362880.0)) +
+                      r2 * (1.0 / 3628800.0 + r * (1.0 / 39916800.0)) +
+                      r4 * (1.0 / 479001600.0 + r * (1.0 / 6227020800.0));
+  const double p = low + r4 * (middle + r4 * high);
   std::uint64_t bits;
   std::memcpy(&bits, &shifted, sizeof bits);
   bits = (bits + 1023) << 52;

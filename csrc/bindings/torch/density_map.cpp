@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "bindings/torch/points.h"
@@ -13,6 +14,7 @@ namespace fastcount {
 namespace {
 
 using cpu::DensityGrid;
+using cpu::DensityLevel;
 using cpu::DensityPoints;
 using cpu::Splat;
 using torch::headeronly::IntHeaderOnlyArrayRef;
@@ -25,71 +27,121 @@ constexpr std::int64_t kMostFloatTerms = 256;
 constexpr std::int64_t kMostPoints = 16384;
 constexpr std::int64_t kMostWeights = std::int64_t{1} << 22;
 
-// Adds all sets to the batch of maps at `map`, [sets, rows, cols], which holds zeros.
+// The first level whose stride divides this one's, the coarsest of them; -1 where there is none.
+int source_of(const std::vector<DensityGrid>& grids, std::size_t level) {
+  for (std::size_t i = level; i-- > 0;) {
+    if (grids[level].stride % grids[i].stride == 0) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// Adds one part of the points, which begins at `begin`, to the batch of maps at `map`.
 template <typename Acc>
-void draw(DensityPoints points, const std::vector<std::int64_t>& offsets, DensityGrid grid,
-          double truncate, bool renormalize, Acc* map) {
-  const std::int64_t rows = grid.rows();
-  const std::int64_t cols = grid.cols();
+void add_part(const DensityLevel<Acc>& level, const std::vector<std::int64_t>& offsets,
+              std::int64_t begin, std::int64_t count, std::int64_t work, Acc* map) {
+  const std::int64_t rows = level.grid.rows();
+  const std::int64_t cols = level.grid.cols();
   const std::int64_t sets = static_cast<std::int64_t>(offsets.size()) - 1;
-  const std::int64_t total = offsets.back();
-  const std::int64_t align = grid.stride == 1 ? 64 / static_cast<std::int64_t>(sizeof(Acc)) : 1;
-  std::vector<Splat> splats;
-  std::vector<Acc> weights;
-  for (std::int64_t begin = 0; begin < total;) {
-    const std::int64_t most = std::min(total - begin, kMostPoints);
-    splats.resize(static_cast<std::size_t>(most));
-    const DensityPoints part{points.xy + 2 * begin, points.sigma + begin};
-    cpu::plan_splats(part, 0, most, grid, truncate, align, splats.data());
-
-    std::int64_t count = 0;
-    std::int64_t held = 0;
-    std::int64_t work = 0;
-    for (; count < most; ++count) {
-      Splat& splat = splats[static_cast<std::size_t>(count)];
-      if (count > 0 && held + splat.weights() > kMostWeights) break;
-      splat.row_weights = held;
-      splat.col_weights = held + splat.rows;
-      held += splat.weights();
-      work += splat.rows * splat.cols;
+  const std::int64_t bands = (rows - 1) / cpu::kTileRows + 1;  // of one picture
+  const std::int64_t grain = 131072 / ((work + sets * rows * cols) / (sets * bands) + 1) + 1;
+  torch::stable::parallel_for(0, sets * bands, grain, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t band = first; band < last; ++band) {
+      const std::int64_t set = band / bands;
+      const auto i = static_cast<std::size_t>(set);
+      const std::int64_t top = band % bands * cpu::kTileRows;
+      cpu::add_splats(level, std::max(offsets[i] - begin, std::int64_t{0}),
+                      std::min(offsets[i + 1] - begin, count), top,
+                      std::min(top + cpu::kTileRows, rows), begin == 0, map + set * rows * cols);
     }
-    weights.resize(static_cast<std::size_t>(held));
-    torch::stable::parallel_for(0, count, 256, [&](std::int64_t first, std::int64_t last) {
-      cpu::fill_weights(part, first, last, grid, truncate, renormalize, splats.data(),
-                        weights.data());
-    });
+  });
+}
 
-    // Rows of the batch for each task: few enough to stay in cache, enough to be worth a thread.
-    const std::int64_t per_row = work / (sets * rows) + 1;
-    const std::int64_t strip = std::max<std::int64_t>(
-        1, std::min<std::int64_t>(131072 / cols + 1, sets * rows));
-    const std::int64_t strips = (sets * rows - 1) / strip + 1;
-    const std::int64_t grain = 65536 / (per_row * strip) + 1;
-    torch::stable::parallel_for(0, strips, grain, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t at = first; at < last; ++at) {
-        const std::int64_t low = at * strip;
-        const std::int64_t high = std::min(low + strip, sets * rows);
-        for (std::int64_t set = low / rows; set * rows < high; ++set) {
-          const auto i = static_cast<std::size_t>(set);
-          const std::int64_t from = std::max(offsets[i] - begin, std::int64_t{0});
-          const std::int64_t to = std::min(offsets[i + 1] - begin, count);
-          cpu::add_splats(splats.data(), from, to, weights.data(),
-                          std::max<std::int64_t>(low - set * rows, 0),
-                          std::min(high - set * rows, rows), cols, map + set * rows * cols);
+// Draws all sets on the batch of maps at maps[level], [sets, 1, rows, cols], whatever they hold.
+// `grids` are sorted by stride. Needs at least one point.
+template <typename Acc>
+void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
+          const std::vector<DensityGrid>& grids, double truncate, bool renormalize,
+          const std::vector<Acc*>& maps) {
+  const std::size_t level_count = grids.size();
+  const std::int64_t total = offsets.back();
+  std::vector<std::vector<Splat>> splats(level_count);
+  std::vector<std::vector<Acc>> weights(level_count);
+  std::vector<std::int64_t> work(level_count);
+  for (std::int64_t begin = 0; begin < total;) {
+    const DensityPoints part{points.xy + 2 * begin, points.sigma + begin};
+    const std::int64_t most = std::min(total - begin, kMostPoints);
+    for (std::size_t j = 0; j < level_count; ++j) {
+      const std::int64_t align = grids[j].stride == 1 ? std::int64_t{64 / sizeof(Acc)} : 1;
+      splats[j].resize(static_cast<std::size_t>(most));
+      cpu::plan_splats(part, most, grids[j], truncate, align, splats[j].data());
+    }
+    // As many points as there is room for their weights on the finest level.
+    std::int64_t count = most;
+    for (std::size_t j = 0; j < level_count; ++j) {
+      std::int64_t held = 0;
+      work[j] = 0;
+      for (std::int64_t i = 0; i < count; ++i) {
+        Splat& splat = splats[j][static_cast<std::size_t>(i)];
+        if (i > 0 && held + splat.rows + splat.cols > kMostWeights) {
+          count = i;
+          break;
         }
+        splat.row_weights = held;
+        splat.col_weights = held + splat.rows;
+        held += splat.rows + splat.cols;
+        work[j] += splat.rows * splat.cols;
       }
+      weights[j].resize(static_cast<std::size_t>(held));
+    }
+    std::vector<DensityLevel<Acc>> levels;
+    for (std::size_t j = 0; j < level_count; ++j) {
+      levels.push_back({grids[j], source_of(grids, j), splats[j].data(), weights[j].data()});
+    }
+    torch::stable::parallel_for(0, count, 256, [&](std::int64_t first, std::int64_t last) {
+      cpu::fill_weights(part, first, last, truncate, renormalize, levels.data(),
+                        static_cast<int>(level_count));
     });
+    for (std::size_t j = 0; j < level_count; ++j) {
+      add_part(levels[j], offsets, begin, count, work[j], maps[j]);
+    }
     begin += count;
   }
 }
 
+// One batch of maps for each grid, in `dtype`, added up in Acc.
 template <typename Acc>
-Tensor drawn(const Tensor& points, DensityPoints data, const std::vector<std::int64_t>& offsets,
-             DensityGrid grid, double truncate, bool renormalize, ScalarType acc) {
+std::vector<Tensor> drawn(const Tensor& points, DensityPoints data,
+                          const std::vector<std::int64_t>& offsets,
+                          const std::vector<DensityGrid>& grids, double truncate, bool renormalize,
+                          ScalarType acc, ScalarType dtype) {
   const std::int64_t sets = static_cast<std::int64_t>(offsets.size()) - 1;
-  Tensor map = torch::stable::new_zeros(points, {sets, 1, grid.rows(), grid.cols()}, acc);
-  draw(data, offsets, grid, truncate, renormalize, map.mutable_data_ptr<Acc>());
-  return map;
+  const bool none = offsets.back() == 0;
+  std::vector<Tensor> maps;
+  std::vector<Acc*> pointers;
+  for (const DensityGrid& grid : grids) {
+    const std::vector<std::int64_t> shape{sets, 1, grid.rows(), grid.cols()};
+    maps.push_back(none ? torch::stable::new_zeros(points, shape, acc)
+                        : torch::stable::new_empty(points, shape, acc));
+    pointers.push_back(maps.back().mutable_data_ptr<Acc>());
+  }
+  if (!none && !grids.empty()) draw(data, offsets, grids, truncate, renormalize, pointers);
+  for (Tensor& map : maps) map = torch::stable::to(map, dtype);
+  return maps;
+}
+
+// Float32 is enough for a full-resolution map of points that stand apart. Elsewhere float64 adds
+// up: coarse maps are small, and crowds would lose small terms.
+bool float_is_enough(DensityPoints data, const std::vector<std::int64_t>& offsets,
+                     DensityGrid grid, double truncate) {
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    const std::int64_t count = offsets[i + 1] - offsets[i];
+    const DensityPoints set{data.xy + 2 * offsets[i], data.sigma + offsets[i]};
+    if (count > kMostFloatTerms &&
+        cpu::max_overlap(set, count, grid, truncate) > kMostFloatTerms) {
+      return false;
+    }
+  }
+  return true;
 }
 
 std::vector<Tensor> density_pyramid(const Tensor& points, const Tensor& sigma,
@@ -98,31 +150,36 @@ std::vector<Tensor> density_pyramid(const Tensor& points, const Tensor& sigma,
                                     double truncate, bool renormalize, ScalarType dtype) {
   const std::vector<std::int64_t> offsets = check_point_sets(points, counts);
   check_sigma(sigma, points);
+  check_picture(height, width);
   const Tensor xy = torch::stable::contiguous(points);
   const Tensor widths = torch::stable::contiguous(sigma);
   const DensityPoints data{xy.const_data_ptr<double>(), widths.const_data_ptr<double>()};
   check_finite(data.xy, 2 * offsets.back(), "points");
   check_positive(data.sigma, offsets.back(), "sigma");
 
-  std::vector<Tensor> maps;
-  for (const std::int64_t stride : strides) {
-    const DensityGrid grid{height, width, stride};
-    // Float32 is enough for a full-resolution map of separate points; coarse maps are small, and
-    // crowds would lose small terms.
-    bool single = dtype == ScalarType::Float && stride == 1;
-    for (std::size_t i = 0; single && i + 1 < offsets.size(); ++i) {
-      const std::int64_t count = offsets[i + 1] - offsets[i];
-      const DensityPoints set{data.xy + 2 * offsets[i], data.sigma + offsets[i]};
-      single = count <= kMostFloatTerms ||
-               cpu::max_overlap(set, count, grid, truncate) <= kMostFloatTerms;
-    }
-    maps.push_back(single ? drawn<float>(points, data, offsets, grid, truncate, renormalize,
-                                         ScalarType::Float)
-                          : torch::stable::to(drawn<double>(points, data, offsets, grid, truncate,
-                                                            renormalize, ScalarType::Double),
-                                              dtype));
+  // A coarse level adds up the weights of a finer one, so the levels are drawn by rising stride.
+  std::vector<std::size_t> order(strides.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return strides[a] < strides[b]; });
+  std::vector<DensityGrid> full;
+  std::vector<DensityGrid> coarse;
+  for (const std::size_t i : order) {
+    check_stride(strides[i]);
+    const DensityGrid grid{height, width, strides[i]};
+    const bool single = dtype == ScalarType::Float && strides[i] == 1 &&
+                        (!full.empty() || float_is_enough(data, offsets, grid, truncate));
+    (single ? full : coarse).push_back(grid);
   }
-  return maps;
+  std::vector<Tensor> maps = drawn<float>(points, data, offsets, full, truncate, renormalize,
+                                          ScalarType::Float, dtype);
+  for (Tensor& map : drawn<double>(points, data, offsets, coarse, truncate, renormalize,
+                                   ScalarType::Double, dtype)) {
+    maps.push_back(map);
+  }
+  std::vector<Tensor> asked(maps);
+  for (std::size_t i = 0; i < order.size(); ++i) asked[order[i]] = maps[i];
+  return asked;
 }
 
 }  // namespace

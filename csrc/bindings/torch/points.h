@@ -35,6 +35,17 @@ inline void check_sigma(const torch::stable::Tensor& sigma, const torch::stable:
   STD_TORCH_CHECK(sigma.is_cpu() == points.is_cpu(), "sigma and points must share a device");
 }
 
+inline void check_picture(std::int64_t height, std::int64_t width) {
+  STD_TORCH_CHECK(height >= 1 && width >= 1 && height < (std::int64_t{1} << 31) &&
+                      width < (std::int64_t{1} << 31),
+                  "size must be at least 1 and below 2^31 a side, got ", height, " x ", width);
+}
+
+inline void check_stride(std::int64_t stride) {
+  STD_TORCH_CHECK(stride >= 1 && stride < (std::int64_t{1} << 31),
+                  "stride must be at least 1 and below 2^31, got ", stride);
+}
+
 inline void check_finite(const double* values, std::int64_t count, const char* name) {
   for (std::int64_t i = 0; i < count; ++i) {
     STD_TORCH_CHECK(std::isfinite(values[i]), name, " must be finite, got ", values[i]);
