@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastcount.counting import Counting
     from fastcount.models import create_model, list_models
-    from fastcount.predict import load
+    from fastcount.predict.load import load
     from fastcount.runtime import Counter
 
 __version__ = "0.1.0"

@@ -28,7 +28,9 @@ class Counting:
     where the picture was scaled unevenly to fit a network. Cell (u, v) covers the pixels
     [u * stride, (u + 1) * stride) x [v * stride, (v + 1) * stride), clipped to the picture.
     ``points``: (N, 2) x, y in pixel indices, with ``scores`` (N,). ``boxes``: (N, 4) x1, y1, x2,
-    y2. ``labels``: (N,) class of each point or box. ``per_class``: count by class name.
+    y2 in edge coordinates, as torchvision's: the top-left pixel covers [0, 1] x [0, 1], so the
+    centre of a box in pixel indices is its middle minus 0.5. ``labels``: (N,) class of each point
+    or box. ``per_class``: count by class name.
 
     Raises ``ValueError`` naming the field whose shape does not fit the others.
     """
@@ -98,12 +100,15 @@ class Counting:
         return float(np.count_nonzero(inside(corners, centres)))
 
     def centres(self) -> NDArray[np.float64] | None:
-        """(N, 2) x, y of each object: its point, or the centre of its box; None for neither."""
+        """(N, 2) x, y of each object in pixel indices: its point, or the centre of its box.
+
+        None where there is neither.
+        """
         if self.points is not None:
             return self.points.astype(np.float64)
         if self.boxes is not None:
             corners = self.boxes.astype(np.float64)
-            return (corners[:, :2] + corners[:, 2:]) / 2
+            return (corners[:, :2] + corners[:, 2:]) / 2 - 0.5
         return None
 
     def overlay(self, image: PictureSource) -> Image.Image:

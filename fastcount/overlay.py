@@ -41,7 +41,7 @@ def draw(counting: Counting, image: PictureSource) -> Image.Image:
     scale = max(1.0, min(counting.size) / 700)
     if counting.boxes is not None:
         for number, box in enumerate(counting.boxes.tolist()):
-            x1, y1, x2, y2 = box
+            x1, y1, x2, y2 = (edge - 0.5 for edge in box)  # edges to pixel indices
             corners = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
             canvas.rectangle(corners, outline=_colour(counting, number), width=round(1.5 * scale))
     if counting.points is not None:

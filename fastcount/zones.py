@@ -72,7 +72,7 @@ def coverage(
     width = np.clip(reach[0] - np.arange(columns), 0, 1)
     whole = height[:, None] * width[None, :]
     share = np.divide(area, whole, out=np.zeros_like(area), where=whole > 1e-9)
-    return share.clip(0, 1).astype(np.float32)
+    return np.asarray(share.clip(0, 1), np.float32)
 
 
 def _add_edge(cover: Array, start: Array, end: Array) -> None:

@@ -93,7 +93,7 @@ def test_zone_of_points_and_boxes() -> None:
     points = np.array([(1, 1), (5, 5), (20, 20)], np.float32)
     square = [(0, 0), (10, 0), (10, 10), (0, 10)]
     assert Counting(3, (30, 37), points=points).zone(square) == 2
-    boxes = np.concatenate([points - 4, points + 4], axis=1)
+    boxes = np.concatenate([points - 3.5, points + 4.5], axis=1)
     assert Counting(3, (30, 37), boxes=boxes).zone(square) == 2
     with pytest.raises(ValueError, match="one number for the whole picture"):
         Counting(3, (30, 37)).zone(square)

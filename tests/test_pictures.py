@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -167,10 +168,8 @@ def test_garbage_never_escapes_as_another_error() -> None:
         for _ in range(40):
             spoilt = whole.copy()
             spoilt[rng.integers(2, min(200, len(spoilt)), 6)] = rng.integers(0, 256, 6)
-            try:
+            with contextlib.suppress(PictureError):
                 assert open_picture(spoilt.tobytes(), max_pixels=10**6).shape[2] == 3
-            except PictureError:
-                pass
 
 
 def test_other_bad_files(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ class TileResult:
     """What a network found in one tile; coordinates are pixel indices of the tile.
 
     ``count``: objects in the tile. ``std``: standard error of it. ``density``: (h, w) objects a
-    cell of ``stride`` pixels. ``points``: (N, 2) x, y; ``boxes``: (N, 4) x1, y1, x2, y2, with
-    ``scores`` and ``labels`` (N,). ``per_class``: count by class name.
+    cell of ``stride`` pixels. ``points``: (N, 2) x, y; ``boxes``: (N, 4) x1, y1, x2, y2,
+    edges as in :class:`fastcount.Counting`; with ``scores`` and ``labels`` (N,). ``per_class``:
+    count by class name.
     """
 
     count: float

@@ -74,24 +74,24 @@ class Stitcher:
             std=math.sqrt(self._variance) if self._has_std else None,
             density=self._density,
             stride=stride,
-            points=_unscale(found.get("points"), zoom),
+            points=_unscale(found.get("points"), zoom, 0.5),
             scores=found.get("scores"),
-            boxes=_unscale(found.get("boxes"), zoom),
+            boxes=_unscale(found.get("boxes"), zoom, 0.0),
             labels=found.get("labels"),
             per_class=self._per_class,
         )
 
     def _keep(self, window: Window, result: TileResult) -> NDArray[np.bool_] | None:
         """Stores what lies in the core; (N,) whether each object does, None without objects."""
+        rows, columns = window.rows, window.columns
         if result.points is not None:
-            centres = result.points.astype(np.float64)
+            # Pixel n reaches from n - 0.5 to n + 0.5: with 0.5 added, indices become edges.
+            middles = result.points.astype(np.float64) + 0.5
         elif result.boxes is not None:
-            centres = (result.boxes[:, :2].astype(np.float64) + result.boxes[:, 2:]) / 2
+            middles = (result.boxes[:, :2].astype(np.float64) + result.boxes[:, 2:]) / 2
         else:
             return None
-        rows, columns = window.rows, window.columns
-        # Pixel n reaches from n - 0.5 to n + 0.5.
-        x, y = centres[:, 0] + columns.start + 0.5, centres[:, 1] + rows.start + 0.5
+        x, y = middles[:, 0] + columns.start, middles[:, 1] + rows.start
         keep: NDArray[np.bool_] = (
             (x >= columns.low) & (x < columns.high) & (y >= rows.low) & (y < rows.high)
         )
@@ -160,9 +160,12 @@ def _cells(span: Span, stride: float) -> tuple[int, int]:
     return round(span.low / stride), math.ceil(span.high / stride - 1e-6)
 
 
-def _unscale(coordinates: NDArray[np.generic] | None, zoom: tuple[float, float]) -> Floats | None:
+def _unscale(
+    coordinates: NDArray[np.generic] | None, zoom: tuple[float, float], to_edges: float
+) -> Floats | None:
+    """Back to pixels of the picture; only edges scale, so indices become edges and back."""
     if coordinates is None:
         return None
     per_axis = np.resize(np.array([zoom[1], zoom[0]]), coordinates.shape[1])
-    values = (coordinates.astype(np.float64) + 0.5) / per_axis - 0.5
+    values = (coordinates.astype(np.float64) + to_edges) / per_axis - to_edges
     return values.astype(np.float32)

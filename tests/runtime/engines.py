@@ -60,7 +60,7 @@ class DotEngine:
         return TileResult(
             count=float(len(points)),
             points=None if self.boxes else points,
-            boxes=np.concatenate([points - 1, points + 1], axis=1) if self.boxes else None,
+            boxes=np.concatenate([points - 1, points + 2], axis=1) if self.boxes else None,
             scores=np.linspace(0.5, 1, len(points), dtype=np.float32),
             labels=labels,
             per_class={
