@@ -16,6 +16,7 @@ from fastcount.data.base import CountingDataset
 _READERS = {
     "bbbc039": "instance_masks:InstanceMasks",
     "csv": "csv_points:CSVPoints",
+    "discs": "discs:Discs",
     "instance_masks": "instance_masks:InstanceMasks",
     "json": "json_points:JSONPoints",
     "mall": "mall:Mall",

@@ -16,7 +16,7 @@ from fastcount.data.sample import Annotation
 Map = NDArray[np.float64]
 
 
-def _octaves(rng: np.random.Generator, size: int, roughness: float) -> Map:
+def noise(rng: np.random.Generator, size: int, roughness: float) -> Map:
     """Noise of all scales with power falling as frequency^-roughness, scaled to [0, 1]."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = 1.0
@@ -27,11 +27,11 @@ def _octaves(rng: np.random.Generator, size: int, roughness: float) -> Map:
 
 
 def _clouds(rng: np.random.Generator, size: int) -> Map:
-    return np.linspace(rng.random(), rng.random(), size)[:, None] + _octaves(rng, size, 1.8)
+    return np.linspace(rng.random(), rng.random(), size)[:, None] + noise(rng, size, 1.8)
 
 
 def _grain(rng: np.random.Generator, size: int) -> Map:
-    return _octaves(rng, size, rng.uniform(0.3, 1.2))
+    return noise(rng, size, rng.uniform(0.3, 1.2))
 
 
 def _blades(rng: np.random.Generator, size: int) -> Map:
@@ -50,7 +50,7 @@ def _pebbles(rng: np.random.Generator, size: int) -> Map:
     edge = distance[:, 1] - distance[:, 0]
     tone = rng.random(len(seeds))[nearest[:, 0]]
     shaded = np.minimum(edge / rng.uniform(2, 12), 1.0) * (0.3 + tone)
-    return shaded.reshape(size, size) + 0.3 * _octaves(rng, size, 1.0)
+    return shaded.reshape(size, size) + 0.3 * noise(rng, size, 1.0)
 
 
 def _courses(rng: np.random.Generator, size: int) -> Map:
@@ -61,18 +61,24 @@ def _courses(rng: np.random.Generator, size: int) -> Map:
     column = np.floor((x + rng.choice([0.0, 0.5]) * width * (row % 2)) / width)
     joint = (y % height < 2) | ((x + 0.5 * width * (row % 2)) % width < 2)
     tone = rng.random(4096)[(row * 61 + column * 17).astype(int) % 4096]
-    bricks: Map = np.where(joint, 1.2, tone) + 0.4 * _octaves(rng, size, 0.9)
+    bricks: Map = np.where(joint, 1.2, tone) + 0.4 * noise(rng, size, 0.9)
     return bricks
 
 
 _KINDS = (_clouds, _grain, _blades, _pebbles, _courses)
 
 
+def texture_tone(rng: np.random.Generator, kind: int, size: int) -> Map:
+    """A texture as (size, size) tones in [0, 1]; ``kind``: 0 clouds, 1 grain, 2 blades,
+    3 pebbles, 4 courses."""
+    tone = _KINDS[kind](rng, size)
+    return (tone - tone.min()) / max(float(np.ptp(tone)), 1e-9)
+
+
 def render_texture(seed: int, size: int = 512) -> NDArray[np.uint8]:
     """A picture without objects: (size, size, 3) uint8, the same for the same seed."""
     rng = np.random.default_rng(seed)
-    tone = _KINDS[seed % len(_KINDS)](rng, size)
-    tone = (tone - tone.min()) / max(float(np.ptp(tone)), 1e-9)
+    tone = texture_tone(rng, seed % len(_KINDS), size)
     dark, light = rng.uniform(0, 0.5, 3), rng.uniform(0.5, 1, 3)
     if rng.random() < 0.4:  # as many real textures, hardly any colour
         dark, light = np.full(3, dark.mean()), np.full(3, light.mean())
@@ -95,8 +101,8 @@ class Textures(CountingDataset):
         self.ids = tuple(f"texture-{seed + i}" for i in range(count))
 
     def path(self, index: int) -> Path:
-        """The name of the picture; there is no file."""
-        return Path(f"{self.ids[index]}.png")
+        """Raises ``FileNotFoundError``: there is no file."""
+        raise FileNotFoundError(f"{self.ids[index]} is rendered, not stored: use picture({index})")
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         return render_texture(self.seed + index, self.size)

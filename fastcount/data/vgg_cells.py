@@ -20,15 +20,20 @@ class VGGCells(CountingDataset):
     """200 pictures of 256 x 256 pixels with 174 cells on average, dotted in ``dots.png``.
 
     The pictures carry no split; the usual protocol trains on N of the first 100 and tests on
-    the last 100, see :func:`fastcount.data.split_by_content` for a validation part.
+    the last 100. ``numbers="1-64"`` keeps the pictures of these numbers, both ends included.
     """
 
     name: ClassVar[str] = "vgg_cells"
     classes = ("cell",)
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, numbers: str = "1-200") -> None:
+        first, last = _range(numbers)
         pictures = pictures_in(Path(root), name=self.name, layout=LAYOUT)
-        self._pictures = [path for path in pictures if path.stem.endswith("cell")]
+        self._pictures = [
+            path
+            for path in pictures
+            if path.stem.endswith("cell") and first <= int(path.stem.removesuffix("cell")) <= last
+        ]
         self._dots = [
             path.with_name(path.stem.removesuffix("cell") + "dots.png") for path in self._pictures
         ]
@@ -40,3 +45,10 @@ class VGGCells(CountingDataset):
 
     def annotation(self, index: int) -> Annotation:
         return Annotation.of_points(read_dots(self._dots[index], name=self.name))
+
+
+def _range(numbers: str) -> tuple[int, int]:
+    first, dash, last = numbers.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise ValueError(f"numbers must be FIRST-LAST, as 1-64, not {numbers!r}")
+    return int(first), int(last)
