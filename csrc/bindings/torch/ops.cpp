@@ -19,4 +19,11 @@
 
 STABLE_TORCH_LIBRARY(fastcount, m) {
   m.def("density_pyramid(Tensor points, Tensor sigma, SymInt[] counts, SymInt height, SymInt width, SymInt[] strides, float truncate, bool renormalize, ScalarType dtype) -> Tensor[]");
+  m.def("knn_distance(Tensor points, SymInt[] counts, int k) -> Tensor");
+  m.def("find_peaks(Tensor scores, int kernel_size, float threshold, bool smooth, int? max_peaks) -> (Tensor points, Tensor values, Tensor batch, Tensor channel)");
+  m.def("find_peaks_padded(Tensor scores, int kernel_size, float threshold, bool smooth, SymInt max_peaks) -> (Tensor points, Tensor values, Tensor valid)");
+  m.def("focal_loss(Tensor pred, Tensor target, Tensor? mask, int form, int poly, bool from_logits, float alpha, float beta, float gamma, float eps, float? normalizer, bool reduce, bool keep) -> (Tensor loss, Tensor weight, Tensor slope)");
+  m.def("focal_loss_backward(Tensor grad, Tensor slope, Tensor weight, ScalarType dtype) -> Tensor");
+  m.def("weighted_smooth_l1(Tensor pred, Tensor target, float weight, bool reduce) -> Tensor");
+  m.def("weighted_smooth_l1_backward(Tensor grad, Tensor pred, Tensor target, float weight) -> Tensor");
 }

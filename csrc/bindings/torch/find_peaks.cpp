@@ -1,0 +1,175 @@
+#include "cpu/find_peaks.h"
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+namespace fastcount {
+namespace {
+
+using cpu::Peak;
+using cpu::PeakRule;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+template <typename T>
+using PeaksOfMaps = std::vector<std::vector<Peak<T>>>;
+
+PeakRule check_rule(const Tensor& scores, std::int64_t kernel_size, double threshold, bool smooth,
+                    std::int64_t max_peaks) {
+  STD_TORCH_CHECK(scores.dim() == 4, "scores must have shape (B, C, H, W)");
+  STD_TORCH_CHECK(kernel_size >= 1 && kernel_size % 2 == 1, "kernel_size must be odd, got ",
+                  kernel_size);
+  STD_TORCH_CHECK(threshold == threshold, "threshold must not be NaN");
+  STD_TORCH_CHECK(max_peaks >= 1, "max_peaks must be at least 1, got ", max_peaks);
+  const std::int64_t height = scores.size(2);
+  const std::int64_t width = scores.size(3);
+  STD_TORCH_CHECK(width == 0 || height <= std::numeric_limits<std::int32_t>::max() / width,
+                  "a map must have fewer than 2^31 pixels, got ", height, " x ", width);
+  return {height, width, kernel_size / 2, threshold, smooth};
+}
+
+// The peaks of each map in falling order, at most `max_peaks` of them. Strips of rows are searched
+// in parallel and joined in order, so the result does not depend on the number of threads.
+template <typename T>
+PeaksOfMaps<T> peaks_of_maps(const Tensor& scores, const PeakRule& rule, std::int64_t max_peaks) {
+  const std::int64_t maps = scores.size(0) * scores.size(1);
+  const std::int64_t pixels = rule.height * rule.width;
+  PeaksOfMaps<T> found(static_cast<std::size_t>(maps));
+  if (maps * pixels == 0) return found;
+  const Tensor held = torch::stable::contiguous(scores);
+  const T* values = held.const_data_ptr<T>();
+
+  // Tall enough that the rows looked at on either side are few beside the strip's own.
+  const std::int64_t rows = std::min(
+      rule.height,
+      std::max({std::int64_t{16}, 4 * std::min(rule.radius, rule.height), 32768 / rule.width}));
+  const std::int64_t strips = (rule.height - 1) / rows + 1;
+  PeaksOfMaps<T> parts(static_cast<std::size_t>(maps * strips));
+  const std::int64_t grain = 65536 / (rows * rule.width) + 1;
+  torch::stable::parallel_for(0, maps * strips, grain, [&](std::int64_t begin, std::int64_t end) {
+    cpu::PeakScratch<T> scratch;
+    for (std::int64_t part = begin; part < end; ++part) {
+      const std::int64_t first = part % strips * rows;
+      cpu::find_strip(values + part / strips * pixels, rule, first,
+                      std::min(first + rows, rule.height), scratch,
+                      parts[static_cast<std::size_t>(part)]);
+    }
+  });
+  torch::stable::parallel_for(0, maps, 64, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<Peak<T>> spare;
+    for (std::int64_t map = begin; map < end; ++map) {
+      std::vector<Peak<T>>& peaks = found[static_cast<std::size_t>(map)];
+      peaks = std::move(parts[static_cast<std::size_t>(map * strips)]);
+      for (std::int64_t strip = 1; strip < strips; ++strip) {
+        const auto& more = parts[static_cast<std::size_t>(map * strips + strip)];
+        peaks.insert(peaks.end(), more.begin(), more.end());
+      }
+      cpu::sort_peaks(peaks, spare);
+      if (static_cast<std::int64_t>(peaks.size()) > max_peaks) {
+        peaks.resize(static_cast<std::size_t>(max_peaks));
+      }
+    }
+  });
+  return found;
+}
+
+template <typename T>
+void write_peak(const Peak<T>& peak, std::int64_t width, float* point, T* score) {
+  point[0] = static_cast<float>(peak.index % width);
+  point[1] = static_cast<float>(peak.index / width);
+  *score = value_of_key<T>(peak.key);
+}
+
+template <typename T>
+std::tuple<Tensor, Tensor, Tensor, Tensor> listed(const Tensor& scores, const PeakRule& rule,
+                                                  std::int64_t max_peaks) {
+  const PeaksOfMaps<T> found = peaks_of_maps<T>(scores, rule, max_peaks);
+  std::int64_t total = 0;
+  for (const auto& peaks : found) total += static_cast<std::int64_t>(peaks.size());
+  Tensor points = torch::stable::new_empty(scores, {total, 2}, ScalarType::Float);
+  Tensor values = torch::stable::new_empty(scores, {total});
+  Tensor batch = torch::stable::new_empty(scores, {total}, ScalarType::Long);
+  Tensor channel = torch::stable::new_empty(scores, {total}, ScalarType::Long);
+  float* point = points.mutable_data_ptr<float>();
+  T* value = values.mutable_data_ptr<T>();
+  std::int64_t* image = batch.mutable_data_ptr<std::int64_t>();
+  std::int64_t* plane = channel.mutable_data_ptr<std::int64_t>();
+  const std::int64_t channels = scores.size(1);
+  for (std::size_t map = 0; map < found.size(); ++map) {
+    for (const Peak<T>& peak : found[map]) {
+      write_peak(peak, rule.width, point, value++);
+      point += 2;
+      *image++ = static_cast<std::int64_t>(map) / channels;
+      *plane++ = static_cast<std::int64_t>(map) % channels;
+    }
+  }
+  return {points, values, batch, channel};
+}
+
+template <typename T>
+std::tuple<Tensor, Tensor, Tensor> padded(const Tensor& scores, const PeakRule& rule,
+                                          std::int64_t max_peaks) {
+  const PeaksOfMaps<T> found = peaks_of_maps<T>(scores, rule, max_peaks);
+  const std::int64_t images = scores.size(0);
+  const std::int64_t channels = scores.size(1);
+  Tensor points =
+      torch::stable::new_empty(scores, {images, channels, max_peaks, 2}, ScalarType::Float);
+  Tensor values = torch::stable::new_zeros(scores, {images, channels, max_peaks});
+  Tensor valid = torch::stable::new_empty(scores, {images, channels}, ScalarType::Long);
+  float* point = points.mutable_data_ptr<float>();
+  T* value = values.mutable_data_ptr<T>();
+  std::int64_t* count = valid.mutable_data_ptr<std::int64_t>();
+  std::fill(point, point + points.numel(), -1.0F);
+  for (const auto& peaks : found) {
+    for (std::size_t i = 0; i < peaks.size(); ++i) {
+      write_peak(peaks[i], rule.width, point + 2 * i, value + i);
+    }
+    *count++ = static_cast<std::int64_t>(peaks.size());
+    point += 2 * max_peaks;
+    value += max_peaks;
+  }
+  return {points, values, valid};
+}
+
+void check_dtype(const Tensor& scores) {
+  STD_TORCH_CHECK(
+      scores.scalar_type() == ScalarType::Float || scores.scalar_type() == ScalarType::Double,
+      "scores must be float32 or float64");
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> find_peaks(const Tensor& scores,
+                                                      std::int64_t kernel_size, double threshold,
+                                                      bool smooth,
+                                                      std::optional<std::int64_t> max_peaks) {
+  const std::int64_t most = max_peaks.value_or(std::numeric_limits<std::int64_t>::max());
+  const PeakRule rule = check_rule(scores, kernel_size, threshold, smooth, most);
+  check_dtype(scores);
+  return scores.scalar_type() == ScalarType::Double ? listed<double>(scores, rule, most)
+                                                    : listed<float>(scores, rule, most);
+}
+
+std::tuple<Tensor, Tensor, Tensor> find_peaks_padded(const Tensor& scores, std::int64_t kernel_size,
+                                                     double threshold, bool smooth,
+                                                     std::int64_t max_peaks) {
+  const PeakRule rule = check_rule(scores, kernel_size, threshold, smooth, max_peaks);
+  check_dtype(scores);
+  return scores.scalar_type() == ScalarType::Double ? padded<double>(scores, rule, max_peaks)
+                                                    : padded<float>(scores, rule, max_peaks);
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(fastcount, CPU, m) {
+  m.impl("find_peaks", TORCH_BOX(&find_peaks));
+  m.impl("find_peaks_padded", TORCH_BOX(&find_peaks_padded));
+}
+
+}  // namespace fastcount

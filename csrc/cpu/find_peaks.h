@@ -1,0 +1,50 @@
+// Local maxima of maps on a CPU.
+//
+// Floor: 4 HW bytes read, and a few more written for each peak. Work: about 5 + log2(kernel) vector
+// operations a pixel in each direction, whatever the window's size: running maxima of 1, 2, 4, ...
+// neighbours give those of any number by two overlapping runs. Only values that reach the
+// threshold take part, since smaller ones can hold nobody back; rows without any are left out.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "math/find_peaks.h"
+
+namespace fastcount::cpu {
+
+struct PeakRule {
+  std::int64_t height;
+  std::int64_t width;
+  std::int64_t radius;  // the window is 2 * radius + 1 pixels a side
+  double threshold;
+  bool smooth;  // average 3 x 3 first, zeros outside counted
+};
+
+template <typename T>
+struct Peak {
+  OrderKey<T> key;     // value_of_key gives the score
+  std::int32_t index;  // row * width + column
+};
+
+// Memory that a thread keeps between calls of find_strip.
+template <typename T>
+struct PeakScratch {
+  std::vector<OrderKey<T>> rows;
+  std::vector<OrderKey<T>> candidates;
+  std::vector<OrderKey<T>> line;
+  std::vector<T> sums;
+  std::vector<unsigned char> alive;
+  std::vector<unsigned char> marks;
+};
+
+// Appends the peaks of rows first_row .. last_row - 1 of one map, in reading order.
+template <typename T>
+void find_strip(const T* map, const PeakRule& rule, std::int64_t first_row, std::int64_t last_row,
+                PeakScratch<T>& scratch, std::vector<Peak<T>>& peaks);
+
+// Puts peaks that are in reading order into falling order of score; equal ones stay in theirs.
+template <typename T>
+void sort_peaks(std::vector<Peak<T>>& peaks, std::vector<Peak<T>>& spare);
+
+}  // namespace fastcount::cpu
