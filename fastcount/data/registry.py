@@ -14,18 +14,29 @@ from fastcount.data.base import CountingDataset
 
 # Readers are imported when first asked for: nobody pays for the formats of others.
 _READERS = {
+    "ara2013_rosettes": "rosettes:AraRosettes",
     "bbbc039": "instance_masks:InstanceMasks",
+    "bccd": "voc:BCCD",
+    "coco": "coco:COCO",
+    "coco_count": "coco:COCOCount",
     "csv": "csv_points:CSVPoints",
+    "cvppp_lcc": "rosettes:CVPPPLeafCounting",
     "discs": "discs:Discs",
     "instance_masks": "instance_masks:InstanceMasks",
     "json": "json_points:JSONPoints",
+    "labelme": "labelme:LabelMe",
+    "maize": "maize:Maize",
     "mall": "mall:Mall",
     "mbm": "mbm:MBM",
+    "scut_head": "voc:SCUTHead",
     "shanghaitech": "shanghaitech:ShanghaiTech",
     "synthetic": "synthetic:Synthetic",
-    "ucf_qnrf": "ucf_qnrf:UCFQNRF",
     "textures": "textures:Textures",
+    "ucf_qnrf": "ucf_qnrf:UCFQNRF",
     "vgg_cells": "vgg_cells:VGGCells",
+    "voc": "voc:VOC",
+    "voc_count": "voc:VOC",
+    "yolo": "yolo:YOLO",
 }
 
 

@@ -1,0 +1,80 @@
+"""Maize and sorghum plants: leaf counts and leaf tips.
+
+Miao et al., Automation of leaf counting in maize and sorghum using deep learning, The Plant Phenome
+Journal 2021.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.folder import require_files
+from fastcount.data.sample import Annotation
+
+LAYOUT = "PATH/{counts/{training.csv,images/},tips/{training.tsv,images/}}"
+
+
+class Maize(CountingDataset):
+    """``part=counts``: cropped plants with a leaf count; ``part=tips``: whole ones with leaf tips.
+
+    Tips are labelled intact or cut; a plant of the tips part may be imaged but not annotated,
+    and is then left out. Coordinates are taken as pixel indices.
+    """
+
+    name: ClassVar[str] = "maize"
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        part: Literal["counts", "tips"] = "counts",
+        split: Literal["train", "validation"] = "train",
+    ) -> None:
+        stem = {"train": "training", "validation": "validation"}[split]
+        table = Path(root) / part / f"{stem}.{'csv' if part == 'counts' else 'tsv'}"
+        if not table.is_file():
+            raise DatasetError(f"{self.name}: no {table}; expected {LAYOUT}")
+        self._folder = table.parent / "images"
+        names: list[str] = []
+        self._annotations: list[Annotation] = []
+        if part == "tips":
+            self.classes = ("intact", "cut")
+        else:
+            self.classes = ("leaf",)
+        with table.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, delimiter="," if part == "counts" else "\t")
+            try:
+                for row in reader:
+                    names.append(row["fn"])
+                    self._annotations.append(
+                        Annotation(count=float(int(row["label"])))
+                        if part == "counts"
+                        else self._tips(json.loads(row["targets"]))
+                    )
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(
+                    f"{self.name}: {table}, line {reader.line_num}: {type(error).__name__} "
+                    f"{error}; unpack the file again"
+                ) from error
+        self.ids = tuple(names)
+        require_files(map(self.path, range(len(self.ids))), name=self.name, what="picture")
+
+    def path(self, index: int) -> Path:
+        return self._folder / self.ids[index]
+
+    def annotation(self, index: int) -> Annotation:
+        return self._annotations[index]
+
+    def _tips(self, targets: dict[str, list[object]]) -> Annotation:
+        points = np.array([targets["x"], targets["y"]], dtype=np.float64).T
+        labels = [self.classes.index(str(label)) for label in targets["label"]]
+        if len(labels) != len(points) or not np.isfinite(points).all():
+            raise ValueError(f"{len(points)} points with {len(labels)} labels")
+        found = Annotation.of_points(points)
+        return Annotation(found.count, found.points, labels=np.array(labels, dtype=np.int64))
