@@ -1,0 +1,207 @@
+"""``fastcount count``."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastcount.cli.inputs import Input, expand, overlay_names
+from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, say
+from fastcount.cli.waiting import Waiting
+from fastcount.pictures import MAX_PIXELS, open_picture
+
+if TYPE_CHECKING:
+    from fastcount.runtime.counter import Counter
+
+Zone = list[tuple[float, float]]
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def count(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Pictures, folders, patterns, http(s) addresses, or - for standard input.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A shipped model or a model file.")
+    ] = "crowd",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.json and overlays here.")
+    ] = None,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Draw each result over its picture, into --out.")
+    ] = False,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="What to print; a table by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    zone: Annotated[
+        list[str] | None,
+        typer.Option(metavar='"X,Y X,Y ..."', help="Also count inside this polygon; repeatable."),
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Pixels a side counted at once; less saves memory.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Tiles counted at once.")] = 1,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger pictures.")] = MAX_PIXELS,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; CUDA where there is one by default.")
+    ] = None,
+) -> None:
+    """Count the things in pictures.
+
+    Exit status: 0 done, 1 some pictures failed (the rest are counted), 2 wrong usage.
+    """
+    if overlay and out is None:
+        leave("--overlay: where to? give --out DIR too", WRONG_USAGE)
+    if as_json and form not in (None, Format.json):
+        leave(f"--json and --format {form.value if form else ''}: give one of them", WRONG_USAGE)
+    form = Format.json if as_json else form or Format.table
+    zones = [parse_zone(text) for text in zone or []]
+    inputs, failed = expand(paths)
+    entries: list[dict[str, Any]] = []
+    for argument, reason in failed:
+        say(reason)
+        entries.append({"path": argument, "count": None, "error": reason})
+    if inputs:
+        counter = load_counter(model, device, tile)
+        options = {"tile": tile, "batch_size": batch_size}
+        overlays = overlay_names(inputs) if overlay else [None] * len(inputs)
+        with Waiting("counting", len(inputs)) as waiting:
+            for each, name in zip(inputs, overlays, strict=True):
+                target = out / name if out is not None and name is not None else None
+                try:
+                    entry = _count_one(counter, each, zones, target, max_pixels, options, waiting)
+                except (ValueError, OSError, RuntimeError, MemoryError) as error:
+                    reason = f"{error}" if each.text in f"{error}" else f"{each.text}: {error}"
+                    say(reason)
+                    entry = {"path": each.text, "count": None, "error": reason}
+                entries.append(entry)
+                waiting.step()
+    _finish(entries, form, out, len(zones))
+
+
+def parse_zone(text: str) -> Zone:
+    """``"x,y x,y x,y"`` as corners; leaves with 2 where it is no polygon."""
+    from fastcount.zones import as_polygon
+
+    try:
+        corners = [tuple(map(float, pair.split(","))) for pair in text.split()]
+        return [(float(x), float(y)) for x, y in as_polygon(corners)]
+    except ValueError as error:
+        leave(f'--zone "{text}": {error}; write corners as "x,y x,y x,y"', WRONG_USAGE)
+
+
+def load_counter(model: str, device: str | None, tile: int | None = None) -> Counter:
+    """The counter; leaves with 2 where there is no such model or device, or the tile is wrong."""
+    from fastcount.predict import load
+    from fastcount.runtime.tiling import plan
+
+    try:
+        counter = load(model, device=device)
+        plan((1 << 20, 1 << 20), counter.engine.tiling, tile)  # so that a bad tile shows here
+    except (ValueError, OSError) as error:
+        leave(str(error), WRONG_USAGE)
+    except (ImportError, RuntimeError) as error:
+        leave(f"{error}\nSee `fastcount doctor`.", WRONG_USAGE)
+    return counter
+
+
+def _count_one(
+    counter: Counter,
+    each: Input,
+    zones: list[Zone],
+    overlay: Path | None,
+    max_pixels: int,
+    options: dict[str, Any],
+    waiting: Waiting,
+) -> dict[str, Any]:
+    picture = open_picture(each.source(), max_pixels=max_pixels)
+    counting = counter(
+        picture, **options, progress=lambda done, total: waiting.part(0.999 * done / total)
+    )
+    entry = {"path": each.text, **counting.to_dict()}
+    if zones:
+        entry["zones"] = [counting.zone(corners) for corners in zones]
+    if overlay is not None:
+        from fastcount.files import atomic_write
+
+        with atomic_write(overlay) as file:
+            counting.overlay(picture).save(file, "PNG")
+        entry["overlay"] = str(overlay)
+    return entry
+
+
+def _finish(entries: list[dict[str, Any]], form: Format, out: Path | None, zones: int) -> None:
+    if out is not None:
+        import json
+
+        from fastcount.files import atomic_write
+
+        try:
+            with atomic_write(out / "results.json", "w") as file:
+                json.dump(entries, file, ensure_ascii=False, indent=1, allow_nan=False)
+        except OSError as error:
+            leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
+    if form is Format.json:
+        print_json(entries)
+    elif form is Format.csv:
+        _print_csv(entries, zones)
+    else:
+        _print_table(entries, zones)
+    if any("error" in entry for entry in entries):
+        raise typer.Exit(FAILED)
+
+
+def _print_csv(entries: list[dict[str, Any]], zones: int) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["path", "count", "std", *(f"zone{i + 1}" for i in range(zones)), "error"])
+    for entry in entries:
+        inside = entry.get("zones", [None] * zones)
+        values = [entry["path"], entry["count"], entry.get("std"), *inside, entry.get("error")]
+        writer.writerow(["" if value is None else value for value in values])
+
+
+def _print_table(entries: list[dict[str, Any]], zones: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("picture", overflow="fold")
+    table.add_column("count", justify="right", no_wrap=True)
+    for number in range(zones):
+        table.add_column(f"zone {number + 1}", justify="right", no_wrap=True)
+    for entry in entries:
+        if "error" in entry:
+            table.add_row(_plain(entry["path"]), "failed", *[""] * zones)
+            continue
+        count = f"{entry['count']:.1f}" + (f" ± {entry['std']:.1f}" if entry.get("std") else "")
+        table.add_row(_plain(entry["path"]), count, *(f"{z:.1f}" for z in entry.get("zones", [])))
+    good = [entry["count"] for entry in entries if "error" not in entry]
+    if len(good) > 1:
+        table.add_section()
+        table.add_row(f"{len(good)} pictures", f"{sum(good):.1f}", *[""] * zones)
+    Console(highlight=False).print(table)
+
+
+def _plain(text: str) -> str:
+    """Square brackets in a file name are not markup."""
+    from rich.markup import escape
+
+    return escape(text)

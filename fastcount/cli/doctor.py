@@ -1,0 +1,153 @@
+"""``fastcount doctor``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+
+import fastcount
+from fastcount.cli.messages import FAILED, print_json
+
+_NEEDED = ("numpy", "pillow", "safetensors", "scipy", "torch", "torchvision", "rich", "typer")
+_EXTRAS = {
+    "lightning": "training",
+    "torchmetrics": "training",
+    "onnx": "export to ONNX",
+    "onnxruntime": "running exported models",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. ``ok``: True, False for a problem, None where it is merely absent."""
+
+    name: str
+    ok: bool | None
+    value: str
+    cure: str = ""
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Look at the installation, and say what to do about each problem.
+
+    Exit status: 0 sound, 1 something is broken.
+    """
+    findings = [
+        Finding("fastcount", True, fastcount.__version__),
+        Finding("python", True, f"{platform.python_version()} on {platform.platform()}"),
+        *_packages(),
+        *_machine(),
+        _native(),
+        *_models(),
+    ]
+    sound = all(finding.ok is not False for finding in findings)
+    if as_json:
+        print_json({"ok": sound, "findings": [asdict(finding) for finding in findings]})
+    else:
+        _print(findings)
+    if not sound:
+        raise typer.Exit(FAILED)
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for name in _NEEDED:
+        version, problem = _import(name)
+        cure = f"pip install --force-reinstall {name}"
+        findings.append(
+            Finding(
+                name, problem is None, version or problem or "", "" if problem is None else cure
+            )
+        )
+    for name, purpose in _EXTRAS.items():
+        try:
+            findings.append(Finding(name, True, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            cure = f"only for {purpose}: pip install {name}"
+            findings.append(Finding(name, None, "not installed", cure))
+    return findings
+
+
+def _import(name: str) -> tuple[str, str | None]:
+    """Its version, and why it cannot be imported, None where it can."""
+    try:
+        importlib.import_module("PIL" if name == "pillow" else name)
+        return importlib.metadata.version(name), None
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        return "", (str(error).splitlines() or [repr(error)])[0]
+
+
+def _machine() -> list[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        import torch
+    except (ImportError, OSError):
+        return [Finding("cpu", True, f"{platform.machine()}, {cores} cores")]
+    capability = torch.backends.cpu.get_cpu_capability()
+    threads = torch.get_num_threads()
+    cpu = f"{platform.machine()}, {cores} cores, {threads} threads, {capability}"
+    findings = [Finding("cpu", True, cpu)]
+    if torch.version.cuda is None:
+        cure = "for a GPU, install a torch built for CUDA: https://pytorch.org/get-started/locally"
+        findings.append(Finding("cuda", None, "torch is built without CUDA", cure))
+    elif not torch.cuda.is_available():
+        cure = (
+            "nothing, where there is no NVIDIA GPU; else see whether nvidia-smi works and its "
+            f"driver is new enough for CUDA {torch.version.cuda}"
+        )
+        findings.append(Finding("cuda", None, "no GPU can be used", cure))
+    else:
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        findings.append(Finding("cuda", True, f"CUDA {torch.version.cuda}: {', '.join(names)}"))
+    return findings
+
+
+def _native() -> Finding:
+    try:
+        native = importlib.import_module("fastcount.ops.native")
+    except (ImportError, OSError) as error:
+        value, _, cure = str(error).partition("; ")
+        return Finding("native library", False, value, cure or "install fastcount again")
+    problem: str | None = native.cuda_error
+    if problem is None:
+        return Finding("native library", True, "CPU and CUDA kernels")
+    value, _, cure = problem.partition("; ")
+    return Finding("native library", True, f"CPU kernels; no CUDA kernels: {value}", cure)
+
+
+def _models() -> list[Finding]:
+    from fastcount.shipped import read_document, shipped_names, shipped_path
+
+    findings = []
+    for name in shipped_names():
+        try:
+            document = read_document(shipped_path(name))
+        except ValueError as error:
+            findings.append(Finding(f"model {name}", False, str(error), "install fastcount again"))
+        else:
+            findings.append(Finding(f"model {name}", True, str(document.get("model"))))
+    if not findings:
+        cure = "train one with `fastcount train`, then give its file as --model"
+        findings.append(Finding("models", None, "none are shipped", cure))
+    return findings
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        mark = {True: "ok", False: "BROKEN", None: "-"}[finding.ok]
+        table.add_row(mark, finding.name, finding.value)
+        if finding.cure:
+            table.add_row("", "", f"→ {finding.cure}")
+    Console(highlight=False, markup=False).print(table)

@@ -1,0 +1,117 @@
+"""The pictures that arguments mean: files, folders, patterns, addresses, standard input."""
+
+from __future__ import annotations
+
+import glob
+import http.client
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from fastcount.pictures import SUFFIXES, PictureError
+
+OVERLAY_SUFFIX = ".overlay.png"
+LONGEST_DOWNLOAD = 256 * 2**20  # bytes
+PATIENCE = 30.0  # seconds that a server may be silent
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture to count. ``text``: as it is named in results."""
+
+    text: str
+
+    @property
+    def is_address(self) -> bool:
+        return self.text.lower().startswith(("http://", "https://"))
+
+    @property
+    def stem(self) -> str:
+        """A file name for what is written about it, without suffix."""
+        if self.text == "-":
+            return "stdin"
+        if self.is_address:
+            name = PurePosixPath(unquote(urlsplit(self.text).path)).stem
+            return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name) or "picture"
+        return Path(self.text).stem
+
+    def source(self) -> Path | bytes:
+        """What :func:`fastcount.pictures.open_picture` takes; fetched where it is an address."""
+        if self.text == "-":
+            return sys.stdin.buffer.read()
+        return fetch(self.text) if self.is_address else Path(self.text)
+
+
+def expand(arguments: list[str]) -> tuple[list[Input], list[tuple[str, str]]]:
+    """The pictures, in order, without repeats; and (argument, reason) of those that name none.
+
+    A folder means every picture in it and below, but for hidden files and overlays written
+    earlier. A pattern such as ``**/*.jpg`` is expanded where the shell has not done so.
+    """
+    found: dict[str, None] = {}
+    failed = []
+    for argument in arguments:
+        if argument == "-" or Input(argument).is_address:
+            found[argument] = None
+        elif Path(argument).is_dir():
+            pictures = _in_folder(Path(argument))
+            if not pictures:
+                failed.append((argument, f"{argument}: holds no pictures; name another folder"))
+            found.update(dict.fromkeys(pictures))
+        elif not Path(argument).exists() and glob.has_magic(argument):
+            matches = sorted(p for p in glob.glob(argument, recursive=True) if Path(p).is_file())
+            if not matches:
+                failed.append((argument, f"{argument}: no file is like this; check the pattern"))
+            found.update(dict.fromkeys(matches))
+        else:
+            found[argument] = None
+    return [Input(text) for text in found], failed
+
+
+def _in_folder(folder: Path) -> list[str]:
+    return sorted(
+        str(path)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.endswith(OVERLAY_SUFFIX)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def overlay_names(inputs: list[Input]) -> list[str]:
+    """A file name for the overlay of each input, no two the same on any file system."""
+    taken: set[str] = set()
+    names = []
+    for each in inputs:
+        name, number = each.stem, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{each.stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name + OVERLAY_SUFFIX)
+    return names
+
+
+def fetch(address: str, *, longest: int = LONGEST_DOWNLOAD) -> bytes:
+    """The bytes at a web address.
+
+    Raises :class:`PictureError` where nothing comes, or more than ``longest`` bytes do.
+    """
+    request = urllib.request.Request(address, headers={"User-Agent": "fastcount"})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            data: bytes = answer.read(longest + 1)
+            whole = answer.length in (None, 0) or len(data) > longest
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        raise PictureError(f"{address}: cannot be fetched ({error}); check the address") from error
+    if len(data) > longest:
+        raise PictureError(
+            f"{address}: is longer than {longest:,} bytes; download it and name the file"
+        )
+    if not whole:
+        raise PictureError(f"{address}: the connection broke off; try again")
+    return data

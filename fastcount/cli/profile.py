@@ -1,0 +1,62 @@
+"""``fastcount profile``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fastcount.cli.messages import WRONG_USAGE, leave, print_json
+
+if TYPE_CHECKING:
+    from fastcount.models import CountingModel
+    from fastcount.models.profile import Profile
+
+
+def profile(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A shipped model, a model file or an architecture."),
+    ],
+    size: Annotated[
+        str, typer.Option(metavar="HxW", help="Height and width of the input in pixels.")
+    ] = "384x512",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Parameters and multiply-accumulates of a model, layer by layer."""
+    parts = re.fullmatch(r"(\d+)[x×*](\d+)", size)
+    if parts is None:
+        leave(f"--size {size}: write height and width as 384x512", WRONG_USAGE)
+    try:
+        result = _profile(_model(model), (int(parts[1]), int(parts[2])))
+    except (ValueError, OSError) as error:
+        leave(str(error), WRONG_USAGE)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        from rich.console import Console
+
+        Console(highlight=False).print(result.table())
+
+
+def _model(name: str) -> CountingModel:
+    from fastcount.models import create_model, list_models
+    from fastcount.models.checkpoint import load_model
+    from fastcount.predict.load import find_weights
+    from fastcount.shipped import shipped_names
+
+    if name in list_models() and name not in shipped_names():
+        return create_model(name)
+    return load_model(find_weights(name))
+
+
+def _profile(model: CountingModel, size: tuple[int, int]) -> Profile:
+    from fastcount.models.profile import profile_model
+
+    try:
+        # On "meta" shapes go through the network without any arithmetic.
+        return profile_model(model.to("meta"), size)
+    except NotImplementedError:
+        # What a network finds decides what it does next: that takes numbers.
+        return profile_model(model.to_empty(device="cpu"), size)
