@@ -61,12 +61,11 @@ def _packages() -> list[Finding]:
     findings = []
     for name in _NEEDED:
         version, problem = _import(name)
-        cure = f"pip install --force-reinstall {name}"
-        findings.append(
-            Finding(
-                name, problem is None, version or problem or "", "" if problem is None else cure
-            )
-        )
+        if problem is None:
+            findings.append(Finding(name, True, version))
+        else:
+            cure = f"pip install --force-reinstall {name}"
+            findings.append(Finding(name, False, problem, cure))
     for name, purpose in _EXTRAS.items():
         try:
             findings.append(Finding(name, True, importlib.metadata.version(name)))
@@ -116,6 +115,9 @@ def _native() -> Finding:
     except (ImportError, OSError) as error:
         value, _, cure = str(error).partition("; ")
         return Finding("native library", False, value, cure or "install fastcount again")
+    except RuntimeError as error:  # an operator that the Python side knows is not in it
+        cure = "it is older than the package: install fastcount again"
+        return Finding("native library", False, str(error).splitlines()[0], cure)
     problem: str | None = native.cuda_error
     if problem is None:
         return Finding("native library", True, "CPU and CUDA kernels")

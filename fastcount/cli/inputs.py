@@ -62,7 +62,12 @@ def expand(arguments: list[str]) -> tuple[list[Input], list[tuple[str, str]]]:
                 failed.append((argument, f"{argument}: holds no pictures; name another folder"))
             found.update(dict.fromkeys(pictures))
         elif not Path(argument).exists() and glob.has_magic(argument):
-            matches = sorted(p for p in glob.glob(argument, recursive=True) if Path(p).is_file())
+            # Path.glob takes no absolute patterns.
+            matches = sorted(
+                match
+                for match in glob.glob(argument, recursive=True)  # noqa: PTH207
+                if Path(match).is_file()
+            )
             if not matches:
                 failed.append((argument, f"{argument}: no file is like this; check the pattern"))
             found.update(dict.fromkeys(matches))
