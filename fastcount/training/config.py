@@ -18,12 +18,13 @@ class Part:
     """One data set of the training mixture.
 
     ``weight``: its share of the crops. ``scale``: range of the random resizing, drawn evenly in
-    the logarithm.
+    the logarithm. ``validate``: whether some of its pictures are kept for validation.
     """
 
     dataset: str
     weight: float = 1.0
     scale: tuple[float, float] = (0.7, 1.4)
+    validate: bool = True
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,11 @@ class PicturesModule(lightning.LightningDataModule):
             hashes = content_hashes(dataset)
             bad = {i for i, digest in enumerate(hashes) if digest in held_out}
             self.dropped += [f"{part.dataset}: {dataset.ids[i]}" for i in sorted(bad)]
-            train, validation = split_by_content(
-                dataset, config.validation, config.seed, hashes=hashes
-            )
+            train, validation = list(range(len(dataset))), list[int]()
+            if part.validate:
+                train, validation = split_by_content(
+                    dataset, config.validation, config.seed, hashes=hashes
+                )
             train = [i for i in train if i not in bad]
             validation = [i for i in validation if i not in bad]
             self.parts.append(TrainingPictures(dataset, train, part, config.sigma_knn))

@@ -1,0 +1,59 @@
+# make demo        count what is in real pictures, from a fresh clone
+# make test        lint and every test
+# make gpu-check   on a machine with a GPU: build, test, measure, write the record
+# make bench       benchmarks against peers on this machine
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+NATIVE := setup.py pyproject.toml constraints.txt $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' \))
+# Pictures or folders of the user's own, counted by `make demo` beside the built-in ones.
+IMAGES ?=
+OUT ?= out
+
+.PHONY: demo test lint bench gpu-check clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python demo/demo.py --out $(OUT) $(IMAGES)
+
+test: $(VENV)/.test
+	$(MAKE) lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'csrc/*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Torch first: the native code is built against it.
+$(VENV)/.torch: $(BIN)/python constraints.txt
+	@echo "Installing PyTorch, a few minutes the first time ..."
+	$(PIP) torch torchvision numpy setuptools ninja pybind11
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.torch $(NATIVE)
+	@echo "Building fastcount ..."
+	$(PIP) --no-build-isolation --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	@echo "Installing what the tests need ..."
+	$(PIP) --no-build-isolation --editable '.[demo,test,lint]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) --no-build-isolation --editable '.[demo,test,benchmark]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build out fastcount/*.so

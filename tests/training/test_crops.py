@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from fastcount.data import open_dataset
+from fastcount.data.base import CountingDataset
+from fastcount.data.sample import Annotation
+from fastcount.training.config import Augment, Part
+from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
+
+PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)
+
+
+class Spots(CountingDataset):
+    """One picture with white 5x5 spots on black, some of the points outside of it."""
+
+    name = "spots"
+    ids = ("spots",)
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        grid = np.stack(np.meshgrid(np.arange(6), np.arange(5)), -1).reshape(-1, 2)
+        self.points = (grid * 24 + 12 + rng.integers(-4, 5, grid.shape)).astype(np.float32)
+        self.pixels = np.zeros((120, 144, 3), np.uint8)
+        for x, y in self.points.astype(int):
+            self.pixels[y - 2 : y + 3, x - 2 : x + 3] = 255
+
+    def path(self, index: int):
+        raise FileNotFoundError("not stored")
+
+    def picture(self, index: int):
+        return self.pixels
+
+    def annotation(self, index: int) -> Annotation:
+        outside = np.array([[-30, 4], [500, 500]], np.float32)
+        return Annotation.of_points(np.concatenate([self.points, outside]))
+
+
+def crops(augment: Augment = PLAIN, scale=(0.5, 1.5), size=(64, 96), seed=0, sigma=None) -> Crops:
+    part = Part("spots", scale=scale)
+    return Crops([TrainingPictures(Spots(), [0], part, sigma)], size, augment, seed)
+
+
+@pytest.mark.parametrize("augment", [PLAIN, Augment(flip=True, vertical_flip=True)])
+def test_points_stay_on_what_they_mark(augment: Augment) -> None:
+    seen = 0
+    source = crops(augment)
+    for n in range(40):
+        image, target = source[n]
+        brightness = image.mean(0)
+        for x, y in target["points"].tolist():
+            # the spot is at least 2 pixels wide at the smallest scale; stay off the cut edges
+            if 2 <= x <= 93 and 2 <= y <= 61:
+                assert brightness[round(y), round(x)] > 0.5 * brightness.max()
+                seen += 1
+        assert target["count"] == len(target["points"])
+        inside = target["points"]
+        assert ((inside >= -0.5) & (inside < torch.tensor([95.5, 63.5]))).all()
+    assert seen > 100
+
+
+def test_scale_one_crop_is_exact() -> None:
+    image, target = crops(scale=(1.0, 1.0))[3]
+    # the centre of mass of the spots around each point is the point itself
+    for x, y in target["points"].tolist():
+        if 4 <= x < 91 and 4 <= y < 59:
+            window = image[0, round(y) - 2 : round(y) + 3, round(x) - 2 : round(x) + 3]
+            assert window.min() == 1.0
+
+
+def test_crop_depends_on_seed_and_number_alone() -> None:
+    augment = Augment()
+    one, other = crops(augment), crops(augment)
+    torch.manual_seed(5)
+    forward = [one[n] for n in range(6)]
+    before = torch.rand(1)
+    backward = [other[n] for n in reversed(range(6))][::-1]
+    for (a, s), (b, t) in zip(forward, backward, strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(s["points"], t["points"])
+    torch.manual_seed(5)
+    _ = [one[n] for n in range(6)]
+    assert torch.equal(before, torch.rand(1)), "drawing a crop moved the global generator"
+    assert not torch.equal(crops(augment, seed=1)[0][0], forward[0][0])
+
+
+def test_windows_larger_than_the_picture_are_grey_outside() -> None:
+    image, target = crops(scale=(0.3, 0.3), size=(96, 96))[0]
+    assert len(target["points"]) == 30
+    grey = (image - 128 / 255).abs().max(0).values < 1e-3
+    assert grey.float().mean() > 0.3
+
+
+def test_sigma_follows_the_neighbours_and_the_scale() -> None:
+    sigma = {"k": 3, "beta": 0.5, "low": 1.0, "high": 100.0}
+    small = crops(scale=(0.5, 0.5), sigma=sigma, size=(60, 72))[0][1]["sigma"]
+    large = crops(scale=(1.0, 1.0), sigma=sigma, size=(120, 144))[0][1]["sigma"]
+    assert torch.allclose(small, large * 0.5, rtol=1e-4)
+
+
+def test_processes_share_the_crops_without_overlap() -> None:
+    alone = CropSampler(3, 4)
+    pair = [CropSampler(3, 2, rank=r, world=2) for r in range(2)]
+    for epoch in (0, 1):
+        for sampler in (alone, *pair):
+            sampler.set_epoch(epoch)
+        whole = list(alone)
+        assert whole == list(range(epoch * 12, epoch * 12 + 12))
+        halves = [list(sampler) for sampler in pair]
+        for step in range(3):
+            together = halves[0][2 * step : 2 * step + 2] + halves[1][2 * step : 2 * step + 2]
+            assert together == whole[4 * step : 4 * step + 4]
+
+
+def test_mixture_follows_the_weights() -> None:
+    cells = open_dataset("synthetic:?kind=cells&count=20&pictures=2&size=64")
+    parts = [
+        TrainingPictures(Spots(), [0], Part("spots", weight=0.2), None),
+        TrainingPictures(cells, [0, 1], Part("cells", weight=0.8), None),
+    ]
+    source = Crops(parts, (32, 32), PLAIN, seed=0)
+    # spots are grey, cells are blue
+    grey = sum(bool(torch.equal(source[n][0][0], source[n][0][2])) for n in range(200))
+    assert 20 <= grey <= 60
+
+
+def test_collate_makes_channels_last_batches() -> None:
+    source = crops()
+    images, targets = collate([source[0], source[1]])
+    assert images.shape == (2, 3, 64, 96)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert len(targets) == 2

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from fastcount.data import open_dataset
+from fastcount.models import create_model
+from fastcount.training.config import Augment, Part
+from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+BATCH = 4
+
+
+def gradients(rank: int, world: int) -> dict[str, torch.Tensor]:
+    """The gradient of the first step of a run, by the process ``rank`` of ``world``."""
+    torch.manual_seed(0)
+    # batch norm with running averages: its batch statistics are each process's own by design
+    model = create_model("density_fpn").eval()
+    data = open_dataset("synthetic:?kind=cells&count=20&pictures=6&size=96")
+    crops = Crops(
+        [TrainingPictures(data, range(6), Part("cells"), None)], (64, 64), Augment(), seed=3
+    )
+    sampler = CropSampler(1, BATCH // world, rank=rank, world=world)
+    (images, targets) = next(
+        iter(DataLoader(crops, batch_size=BATCH // world, sampler=sampler, collate_fn=collate))
+    )
+    wrapped = DistributedDataParallel(model) if world > 1 else model
+    model.loss(wrapped(images), targets)["loss"].backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def worker(rank: int, port: int, folder: str) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    torch.save(gradients(rank, 2), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
+    one = gradients(0, 1)
+    assert len(one) > 50
+    for rank in range(2):
+        both = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert both.keys() == one.keys()
+        for name, gradient in one.items():
+            scale = gradient.abs().max().clamp_min(1e-8)
+            assert ((both[name] - gradient).abs().max() / scale) < 1e-4, name

@@ -1,0 +1,81 @@
+"""Whole runs of a small model on rendered pictures, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+RUN = """
+name: tiny
+model: {name: mcnn}
+train:
+  - dataset: "synthetic:?kind=cells&count=20&pictures=12&size=64"
+validation: 0.3
+crop: [48, 48]
+batch_size: 2
+steps: 24
+validate_every: 4
+lr: 0.001
+ema: 0.9
+accelerator: cpu
+threads: 1
+output: OUTPUT
+"""
+
+
+def start(folder: Path, name: str) -> tuple[subprocess.Popen[bytes], Path]:
+    config = folder / f"{name}.yaml"
+    config.write_text(RUN.replace("OUTPUT", str(folder / name)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastcount", "train", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    return process, folder / name / "tiny"
+
+
+def finish(process: subprocess.Popen[bytes]) -> str:
+    output, _ = process.communicate(timeout=300)
+    text = output.decode()
+    assert process.returncode == 0, text
+    return text
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    whole, whole_folder = start(tmp_path, "whole")
+    killed, killed_folder = start(tmp_path, "killed")
+    deadline = time.time() + 120
+    while not (killed_folder / "last.ckpt").exists() and time.time() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert not (killed_folder / "tiny.safetensors").exists(), "it had finished before the kill"
+    finish(whole)
+
+    resumed, _ = start(tmp_path, "killed")
+    assert "going on from" in finish(resumed)
+    a = load_file(whole_folder / "tiny.safetensors")
+    b = load_file(killed_folder / "tiny.safetensors")
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+    again, _ = start(tmp_path, "killed")  # nothing left to do
+    finish(again)
+    config = tmp_path / "killed.yaml"
+    config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.002"))
+    other = subprocess.run(
+        [sys.executable, "-m", "fastcount", "train", str(config)], capture_output=True, check=False
+    )
+    assert other.returncode == 2
+    assert b"other settings" in other.stderr
