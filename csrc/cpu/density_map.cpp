@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::int64_t kBlock = 512;      // weights held at once on the stack
 constexpr std::int64_t kLanes = 8;        // divides kBlock
-constexpr std::int64_t kTileBytes = 512;  // of one row of a tile, which makes 16 KiB
 constexpr std::int64_t kBucketShift = 6;  // overlap is counted in buckets of 64 x 64 pixels
 
 struct Footprint {
@@ -97,29 +96,6 @@ void pool(const double* fine, std::int64_t first, std::int64_t last, std::int64_
   }
 }
 
-template <typename Acc>
-FASTCOUNT_INLINE void add_rows(const Acc* row_weights, const Acc* __restrict col_weights,
-                               std::int64_t rows, std::int64_t cols, std::int64_t pitch,
-                               Acc* __restrict out) {
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const Acc weight = row_weights[r];
-    Acc* __restrict line = out + r * pitch;
-    for (std::int64_t c = 0; c < cols; ++c) line[c] += weight * col_weights[c];
-  }
-}
-
-FASTCOUNT_MULTIVERSION
-void outer_product(const float* row_weights, const float* col_weights, std::int64_t rows,
-                   std::int64_t cols, std::int64_t pitch, float* out) {
-  add_rows(row_weights, col_weights, rows, cols, pitch, out);
-}
-
-FASTCOUNT_MULTIVERSION
-void outer_product(const double* row_weights, const double* col_weights, std::int64_t rows,
-                   std::int64_t cols, std::int64_t pitch, double* out) {
-  add_rows(row_weights, col_weights, rows, cols, pitch, out);
-}
-
 }  // namespace
 
 std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid grid,
@@ -152,11 +128,7 @@ void plan_splats(DensityPoints points, std::int64_t count, DensityGrid grid, dou
     splat.first_col = grid.cell(at.cols.first);
     splat.rows = grid.cell(at.rows.last) - splat.first_row + 1;
     splat.cols = grid.cell(at.cols.last) - splat.first_col + 1;
-    const std::int64_t end_col = (splat.first_col + splat.cols + align - 1) / align * align;
-    if (end_col <= map_cols) {
-      splat.first_col = splat.first_col / align * align;
-      splat.cols = end_col - splat.first_col;
-    }
+    align_columns(splat, align, map_cols);
   }
 }
 
@@ -198,63 +170,9 @@ void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, do
   }
 }
 
-// Tile by tile, in a copy small enough for the first cache: a whole kernel is not, and rows of a map
-// whose width is a power of two would push each other out.
-template <typename Acc>
-void add_splats(const DensityLevel<Acc>& level, std::int64_t begin, std::int64_t end,
-                std::int64_t first_row, std::int64_t last_row, bool fresh, Acc* map) {
-  constexpr std::int64_t kTileCols = kTileBytes / sizeof(Acc);
-  const std::int64_t cols = level.grid.cols();
-  alignas(64) Acc tile[kTileRows * kTileCols];
-  std::vector<const Splat*> in_band;
-  std::vector<const Splat*> in_tile;
-  for (std::int64_t top = first_row; top < last_row; top += kTileRows) {
-    const std::int64_t bottom = std::min(top + kTileRows, last_row);
-    in_band.clear();
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Splat& splat = level.splats[i];
-      if (splat.first_row < bottom && splat.first_row + splat.rows > top) in_band.push_back(&splat);
-    }
-    for (std::int64_t left = 0; left < cols; left += kTileCols) {
-      const std::int64_t right = std::min(left + kTileCols, cols);
-      in_tile.clear();
-      for (const Splat* splat : in_band) {
-        if (splat->first_col < right && splat->first_col + splat->cols > left) {
-          in_tile.push_back(splat);
-        }
-      }
-      if (in_tile.empty() && !fresh) continue;
-      for (std::int64_t row = top; row < bottom; ++row) {
-        const Acc* line = map + row * cols;
-        Acc* copy = tile + (row - top) * kTileCols;
-        if (fresh) {
-          std::fill(copy, copy + kTileCols, Acc(0));
-        } else {
-          std::copy(line + left, line + right, copy);
-        }
-      }
-      for (const Splat* splat : in_tile) {
-        const std::int64_t low = std::max(top, splat->first_row);
-        const std::int64_t high = std::min(bottom, splat->first_row + splat->rows);
-        const std::int64_t start = std::max(left, splat->first_col);
-        const std::int64_t stop = std::min(right, splat->first_col + splat->cols);
-        outer_product(level.weights + splat->row_weights + (low - splat->first_row),
-                      level.weights + splat->col_weights + (start - splat->first_col), high - low,
-                      stop - start, kTileCols, tile + (low - top) * kTileCols + (start - left));
-      }
-      for (std::int64_t row = top; row < bottom; ++row) {
-        const Acc* line = tile + (row - top) * kTileCols;
-        std::copy(line, line + (right - left), map + row * cols + left);
-      }
-    }
-  }
-}
-
-#define FASTCOUNT_INSTANTIATE(Acc)                                                              \
-  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool,      \
-                                  const DensityLevel<Acc>*, int);                               \
-  template void add_splats<Acc>(const DensityLevel<Acc>&, std::int64_t, std::int64_t,           \
-                                std::int64_t, std::int64_t, bool, Acc*);
+#define FASTCOUNT_INSTANTIATE(Acc)                                                         \
+  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool, \
+                                  const DensityLevel<Acc>*, int);
 FASTCOUNT_INSTANTIATE(float)
 FASTCOUNT_INSTANTIATE(double)
 

@@ -3,13 +3,11 @@
 // Floor, stride 1: 4 HW bytes written and, for each point, (2r+1)^2 multiply-adds and 2(2r+1)
 // exponentials. At stride s: 4 HW / s^2 bytes and (2r/s+1)^2 multiply-adds. The full-resolution map
 // is never held for s > 1.
-//
-// A batch is one tall map: picture b owns rows b * rows .. b * rows + rows - 1. Every cell receives
-// its points in the order in which they come, whatever the division of rows between threads, so the
-// bits of a map do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
+
+#include "cpu/splat.h"
 
 namespace fastcount::cpu {
 
@@ -29,17 +27,6 @@ struct DensityGrid {
     if (stride == 1) return pixel;
     return static_cast<std::uint32_t>(pixel) / static_cast<std::uint32_t>(stride);
   }
-};
-
-// What one point adds to one map: weights[row_weights ..] times weights[col_weights ..].
-// A point outside its picture has rows == 0.
-struct Splat {
-  std::int64_t first_row;  // in the picture
-  std::int64_t first_col;
-  std::int64_t rows;
-  std::int64_t cols;
-  std::int64_t row_weights;
-  std::int64_t col_weights;
 };
 
 // One map of a pyramid. `source`: the earlier level whose weights add up to this one's, because
@@ -66,14 +53,5 @@ void plan_splats(DensityPoints points, std::int64_t count, DensityGrid grid, dou
 template <typename Acc>
 void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
                   bool renormalize, const DensityLevel<Acc>* levels, int level_count);
-
-// Adds splats begin .. end - 1, all of one picture, to rows first_row .. last_row - 1 of its map.
-// `fresh`: the map holds nothing yet, and these rows are written whole.
-template <typename Acc>
-void add_splats(const DensityLevel<Acc>& level, std::int64_t begin, std::int64_t end,
-                std::int64_t first_row, std::int64_t last_row, bool fresh, Acc* map);
-
-// Rows that add_splats handles together: tasks of a multiple of it waste nothing.
-constexpr std::int64_t kTileRows = 32;
 
 }  // namespace fastcount::cpu

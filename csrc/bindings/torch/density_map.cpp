@@ -5,10 +5,12 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <vector>
 
 #include "bindings/torch/points.h"
+#include "bindings/torch/splats.h"
 
 namespace fastcount {
 namespace {
@@ -23,9 +25,6 @@ using torch::stable::Tensor;
 
 // Float32 sums of up to this many equal terms are off by less than 1e-5 of their value.
 constexpr std::int64_t kMostFloatTerms = 256;
-// Bounds the memory held beside the map: weights and splats are made for a part of the points.
-constexpr std::int64_t kMostPoints = 16384;
-constexpr std::int64_t kMostWeights = std::int64_t{1} << 22;
 
 // The first level whose stride divides this one's, the coarsest of them; -1 where there is none.
 int source_of(const std::vector<DensityGrid>& grids, std::size_t level) {
@@ -33,27 +32,6 @@ int source_of(const std::vector<DensityGrid>& grids, std::size_t level) {
     if (grids[level].stride % grids[i].stride == 0) return static_cast<int>(i);
   }
   return -1;
-}
-
-// Adds one part of the points, which begins at `begin`, to the batch of maps at `map`.
-template <typename Acc>
-void add_part(const DensityLevel<Acc>& level, const std::vector<std::int64_t>& offsets,
-              std::int64_t begin, std::int64_t count, std::int64_t work, Acc* map) {
-  const std::int64_t rows = level.grid.rows();
-  const std::int64_t cols = level.grid.cols();
-  const std::int64_t sets = static_cast<std::int64_t>(offsets.size()) - 1;
-  const std::int64_t bands = (rows - 1) / cpu::kTileRows + 1;  // of one picture
-  const std::int64_t grain = 131072 / ((work + sets * rows * cols) / (sets * bands) + 1) + 1;
-  torch::stable::parallel_for(0, sets * bands, grain, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t band = first; band < last; ++band) {
-      const std::int64_t set = band / bands;
-      const auto i = static_cast<std::size_t>(set);
-      const std::int64_t top = band % bands * cpu::kTileRows;
-      cpu::add_splats(level, std::max(offsets[i] - begin, std::int64_t{0}),
-                      std::min(offsets[i + 1] - begin, count), top,
-                      std::min(top + cpu::kTileRows, rows), begin == 0, map + set * rows * cols);
-    }
-  });
 }
 
 // Draws all sets on the batch of maps at maps[level], [sets, 1, rows, cols], whatever they hold.
@@ -66,7 +44,7 @@ void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
   const std::int64_t total = offsets.back();
   std::vector<std::vector<Splat>> splats(level_count);
   std::vector<std::vector<Acc>> weights(level_count);
-  std::vector<std::int64_t> work(level_count);
+  std::vector<SplatPart> parts(level_count);
   for (std::int64_t begin = 0; begin < total;) {
     const DensityPoints part{points.xy + 2 * begin, points.sigma + begin};
     const std::int64_t most = std::min(total - begin, kMostPoints);
@@ -75,23 +53,13 @@ void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
       splats[j].resize(static_cast<std::size_t>(most));
       cpu::plan_splats(part, most, grids[j], truncate, align, splats[j].data());
     }
-    // As many points as there is room for their weights on the finest level.
     std::int64_t count = most;
     for (std::size_t j = 0; j < level_count; ++j) {
-      std::int64_t held = 0;
-      work[j] = 0;
-      for (std::int64_t i = 0; i < count; ++i) {
-        Splat& splat = splats[j][static_cast<std::size_t>(i)];
-        if (i > 0 && held + splat.rows + splat.cols > kMostWeights) {
-          count = i;
-          break;
-        }
-        splat.row_weights = held;
-        splat.col_weights = held + splat.rows;
-        held += splat.rows + splat.cols;
-        work[j] += splat.rows * splat.cols;
-      }
-      weights[j].resize(static_cast<std::size_t>(held));
+      parts[j] = place_weights(splats[j], count);
+      count = parts[j].count;
+    }
+    for (std::size_t j = 0; j < level_count; ++j) {
+      weights[j].resize(static_cast<std::size_t>(parts[j].weights));
     }
     std::vector<DensityLevel<Acc>> levels;
     for (std::size_t j = 0; j < level_count; ++j) {
@@ -102,7 +70,10 @@ void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
                         static_cast<int>(level_count));
     });
     for (std::size_t j = 0; j < level_count; ++j) {
-      add_part(levels[j], offsets, begin, count, work[j], maps[j]);
+      parts[j].count = count;
+      draw_part(splats[j], weights[j], offsets, begin, parts[j], grids[j].rows(),
+                cpu::SplatMap<Acc>{maps[j], grids[j].cols(), cpu::Combine::kAdd,
+                                   std::numeric_limits<Acc>::infinity()});
     }
     begin += count;
   }

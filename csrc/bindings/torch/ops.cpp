@@ -19,6 +19,7 @@
 
 STABLE_TORCH_LIBRARY(fastcount, m) {
   m.def("density_pyramid(Tensor points, Tensor sigma, SymInt[] counts, SymInt height, SymInt width, SymInt[] strides, float truncate, bool renormalize, ScalarType dtype) -> Tensor[]");
+  m.def("gaussian_heatmap(Tensor points, Tensor sigma, Tensor? labels, SymInt[] counts, SymInt height, SymInt width, SymInt num_classes, SymInt stride, float truncate, bool add, bool round_centers, ScalarType dtype) -> Tensor");
   m.def("knn_distance(Tensor points, SymInt[] counts, int k) -> Tensor");
   m.def("find_peaks(Tensor scores, int kernel_size, float threshold, bool smooth, int? max_peaks) -> (Tensor points, Tensor values, Tensor batch, Tensor channel)");
   m.def("find_peaks_padded(Tensor scores, int kernel_size, float threshold, bool smooth, SymInt max_peaks) -> (Tensor points, Tensor values, Tensor valid)");
