@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import fastcount
-from fastcount.cli.messages import FAILED, print_json
+from fastcount.cli.messages import FAILED, print_json, print_table
 
 _NEEDED = ("numpy", "pillow", "safetensors", "scipy", "torch", "torchvision", "rich", "typer")
 _EXTRAS = {
@@ -143,13 +143,13 @@ def _models() -> list[Finding]:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
         mark = {True: "ok", False: "BROKEN", None: "-"}[finding.ok]
-        table.add_row(mark, finding.name, finding.value)
+        table.add_row(mark, finding.name, Text(finding.value))
         if finding.cure:
-            table.add_row("", "", f"→ {finding.cure}")
-    Console(highlight=False, markup=False).print(table)
+            table.add_row("", "", Text(f"→ {finding.cure}"))
+    print_table(table)

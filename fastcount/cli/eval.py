@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcount.cli.count import load_counter
-from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, say
+from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, print_table, say
 from fastcount.cli.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -124,7 +124,6 @@ def _cells(counting: Counting, level: int) -> Tensor | None:
 
 
 def _print_table(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -136,4 +135,4 @@ def _print_table(report: dict[str, Any]) -> None:
             table.add_row(name.upper() if name != "bias" else name, f"{value:.3f}")
         else:
             table.add_row(name, str(value))
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from fastcount.pictures import SUFFIXES, PictureError
 
@@ -34,7 +34,8 @@ class Input:
         if self.text == "-":
             return "stdin"
         if self.is_address:
-            name = PurePosixPath(unquote(urlsplit(self.text).path)).stem
+            path = self.text.partition("?")[0].partition("#")[0]
+            name = PurePosixPath(unquote(path)).stem
             return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name) or "picture"
         return Path(self.text).stem
 
@@ -106,8 +107,8 @@ def fetch(address: str, *, longest: int = LONGEST_DOWNLOAD) -> bytes:
 
     Raises :class:`PictureError` where nothing comes, or more than ``longest`` bytes do.
     """
-    request = urllib.request.Request(address, headers={"User-Agent": "fastcount"})
     try:
+        request = urllib.request.Request(address, headers={"User-Agent": "fastcount"})
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             data: bytes = answer.read(longest + 1)
             whole = answer.length in (None, 0) or len(data) > longest

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -21,6 +24,17 @@ def leave(text: str, code: int) -> NoReturn:
     """Says why, and ends the command with the exit status ``code``."""
     say(text)
     raise typer.Exit(code)
+
+
+def print_table(*parts: RenderableType) -> None:
+    """Tables and lines for a person, or for ``grep``: into a pipe, no line is broken."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 1000
+    for part in parts:
+        console.print(part)
 
 
 def print_json(document: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fastcount.cli.messages import FAILED, leave, print_json
+from fastcount.cli.messages import FAILED, leave, print_json, print_table
 
 
 def models(
@@ -36,21 +36,19 @@ def models(
             }
         )
         return
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console(highlight=False, markup=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("model", "architecture", "MB", "card"):
         table.add_column(heading, justify="right" if heading == "MB" else "left", overflow="fold")
     for model in shipped:
         megabytes = f"{model.path.stat().st_size / 1e6:.1f}"
-        table.add_row(model.name, model.architecture, megabytes, _card(model.card))
-    if shipped:
-        console.print(table)
-    else:
-        console.print("No weights are shipped with this installation.")
-    console.print(f"\nArchitectures to train: {', '.join(list_models())}")
+        table.add_row(model.name, model.architecture, megabytes, Text(_card(model.card)))
+    print_table(
+        table if shipped else "No weights are shipped with this installation.",
+        f"\nArchitectures to train: {', '.join(list_models())}",
+    )
 
 
 def _card(card: dict[str, Any]) -> str:

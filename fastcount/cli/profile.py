@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastcount.cli.messages import WRONG_USAGE, leave, print_json
+from fastcount.cli.messages import WRONG_USAGE, leave, print_json, print_table
 
 if TYPE_CHECKING:
     from fastcount.models import CountingModel
@@ -35,9 +35,7 @@ def profile(
     if as_json:
         print_json(result.to_dict())
     else:
-        from rich.console import Console
-
-        Console(highlight=False).print(result.table())
+        print_table(result.table())
 
 
 def _model(name: str) -> CountingModel:

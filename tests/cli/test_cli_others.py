@@ -1,0 +1,161 @@
+"""``fastcount eval``, ``profile``, ``models``, ``doctor``, ``train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastcount
+import fastcount.training
+from fastcount import shipped
+
+
+@pytest.fixture
+def dataset(pictures: Path) -> str:
+    """Three pictures with 2, 1 and 0 points."""
+    lines = ["path,x,y", "a.png,3,4", "a.png,30,20", "b.jpg,10,10", "sub/a.png,,"]
+    (pictures / "points.csv").write_text("\n".join(lines) + "\n")
+    return f"csv:{pictures / 'points.csv'}"
+
+
+def test_eval_measures_what_the_counter_says(run_json, model_file: str, dataset: str) -> None:
+    code, report = run_json("eval", model_file, dataset, "--json")
+    assert code == 0
+    data = fastcount_data(dataset)
+    counter = fastcount.load(model_file)
+    predicted = np.array([counter(data.path(i)).count for i in range(len(data))])
+    true = np.array([data.annotation(i).count for i in range(len(data))])
+    assert report["n"] == len(data) > 1
+    assert report["mae"] == pytest.approx(np.abs(predicted - true).mean())
+    assert report["rmse"] == pytest.approx(np.sqrt(((predicted - true) ** 2).mean()))
+    assert report["bias"] == pytest.approx((predicted - true).mean())
+    filled = true > 0
+    assert report["nae"] == pytest.approx((np.abs(predicted - true) / true.clip(1))[filled].mean())
+    assert len(report["game"]) == 4
+    assert report["game"][0] == pytest.approx(report["mae"], rel=1e-5)
+    assert report["game"] == sorted(report["game"])
+
+
+def fastcount_data(spec: str):
+    from fastcount.data import open_dataset
+
+    return open_dataset(spec)
+
+
+def test_eval_goes_on_after_a_broken_picture(
+    run_json, run, model_file: str, dataset: str, pictures: Path
+) -> None:
+    (pictures / "b.jpg").write_bytes(b"spoilt")
+    code, report = run_json("eval", model_file, dataset, "--json")
+    assert code == 1
+    assert report["failed"] == 1
+    code, out, err = run("eval", model_file, dataset)
+    assert code == 1
+    assert "MAE" in out
+    assert "b.jpg" in err
+
+
+def test_eval_wrong_usage(run, model_file: str, dataset: str) -> None:
+    for arguments in ((model_file, "nosuch:/x"), ("nobody", dataset), (model_file, "csv:/no/such")):
+        code, out, err = run("eval", *arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("fastcount: ")
+
+
+def test_profile(run_json, run, model_file: str) -> None:
+    code, report = run_json("profile", "csrnet", "--size", "384x512", "--json")
+    assert code == 0
+    assert report["params"] == pytest.approx(16.26e6, rel=1e-3)
+    assert report["mmacs"] == pytest.approx(81_198, rel=1e-4)
+    assert sum(layer["mmacs"] for layer in report["layers"]) == pytest.approx(report["mmacs"])
+    code, out, _ = run("profile", model_file, "--size", "64x64")
+    assert code == 0
+    assert "million MACs" in out
+    for arguments in (("mcnn", "--size", "64"), ("nobody",), ("density_fpn", "--size", "33x64")):
+        code, out, err = run("profile", *arguments)
+        assert (code, out) == (2, "")
+        assert err
+
+
+def test_models(
+    run_json, run, model_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    code, listing = run_json("models", "--json")
+    assert code == 0
+    assert listing["shipped"] == []
+    assert "mcnn" in listing["architectures"]
+    assert "No weights" in run("models")[1]
+    (tmp_path / "crowd.safetensors").write_bytes(Path(model_file).read_bytes())
+    (model,) = run_json("models", "--json")[1]["shipped"]
+    assert model["name"] == "crowd"
+    assert model["card"]["results"] == {"mae": 1.25}
+    assert "mae 1.25" in run("models")[1]
+    (tmp_path / "broken.safetensors").write_bytes(b"x")
+    code, out, err = run("models")
+    assert (code, out) == (1, "")
+    assert "broken.safetensors" in err
+
+
+def test_doctor(
+    run_json, run, model_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    code, report = run_json("doctor", "--json")
+    assert (code, report["ok"]) == (0, True)
+    findings = {finding["name"]: finding for finding in report["findings"]}
+    assert findings["torch"]["ok"]
+    assert findings["native library"]["ok"]
+    assert findings["models"]["cure"]
+    (tmp_path / "crowd.safetensors").write_bytes(b"x")
+    code, report = run_json("doctor", "--json")
+    assert (code, report["ok"]) == (1, False)
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert "BROKEN" in out
+    assert "install fastcount again" in out
+
+
+def test_doctor_says_why_a_package_does_not_load(run_json, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "fastcount.ops.native", None)
+    code, report = run_json("doctor", "--json")
+    assert code == 1
+    broken = {finding["name"]: finding for finding in report["findings"] if not finding["ok"]}
+    assert "pip install" in broken["scipy"]["cure"]
+    assert broken["native library"]["cure"]
+
+
+def test_train_hands_its_arguments_on(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def fit(config: Path, overrides: list[str]) -> Path:
+        seen.append((config, overrides))
+        if "bad=1" in overrides:
+            raise ValueError("bad: no such entry")
+        return Path("runs/x.safetensors")
+
+    monkeypatch.setattr(fastcount.training, "run", fit)
+    config = tmp_path / "run.yaml"
+    code, out, err = run("train", config)
+    assert (code, out, seen) == (2, "", [])
+    assert "run.yaml" in err
+    config.touch()
+    code, out, _ = run("train", config, "steps=3", "model.width=8")
+    assert (code, out) == (0, "runs/x.safetensors\n")
+    assert seen == [(config, ["steps=3", "model.width=8"])]
+    code, out, err = run("train", config, "bad=1")
+    assert (code, out) == (2, "")
+    assert "no such entry" in err
+
+
+def test_version_and_help(run) -> None:
+    assert run("--version")[:2] == (0, f"{fastcount.__version__}\n")
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(name in out for name in ("count", "eval", "train", "profile", "models", "doctor"))
+    assert run()[0] == 2
