@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -71,6 +71,14 @@ class LocalizationAP(Metric):
         as_bytes = torch.from_numpy(hits).to(torch.uint8)  # bool cannot be gathered by NCCL
         self.hits.append(as_bytes.to(self.truths.device))
         self.truths += len(target)
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """As torchmetrics', and a process that saw no picture takes part with empty lists."""
+        if not len(self.scores):
+            self.scores.append(torch.zeros(0, device=self.truths.device))
+            none = torch.zeros(0, len(self._radii), dtype=torch.uint8, device=self.truths.device)
+            self.hits.append(none)
+        super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, Tensor]:
         # after a reduction across processes the lists are single tensors

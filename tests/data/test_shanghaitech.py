@@ -121,16 +121,20 @@ def test_real_grey_pictures(data_dir: Path) -> None:
 
 def test_a_test_picture_that_is_also_in_train(data_dir: Path, tmp_path: Path) -> None:
     """Test IMG_98 of part A is train IMG_121, byte for byte; where absent, a copy stands in."""
-    train_root = data_dir / "shanghaitech"
-    train = open_dataset(f"shanghaitech:{train_root}?split=train")
-    test = open_dataset(f"shanghaitech:{train_root}?split=test")
-    if "IMG_98" not in test.ids:
-        source = train_root / "part_A/train_data"
-        copy = tmp_path / "part_A/test_data"
-        parts = (("images", "IMG_{}", "jpg"), ("ground_truth", "GT_IMG_{}", "mat"))
-        for folder, name, suffix in parts:
-            (copy / folder).mkdir(parents=True)
-            twin = (source / folder / f"{name.format(121)}.{suffix}").read_bytes()
-            (copy / folder / f"{name.format(98)}.{suffix}").write_bytes(twin)
-        test = open_dataset(f"shanghaitech:{tmp_path}?split=test")
+    real = data_dir / "shanghaitech/part_A"
+    twin_is_here = (real / "test_data/images/IMG_98.jpg").is_file()
+    for folder, name in (("images", "IMG_{}.jpg"), ("ground_truth", "GT_IMG_{}.mat")):
+        source = real / "train_data" / folder
+        test_source = real / "test_data" / folder / name.format(98)
+        contents = {
+            "train_data": {number: source / name.format(number) for number in (1, 2, 121)},
+            "test_data": {98: test_source if twin_is_here else source / name.format(121)},
+        }
+        for part, files in contents.items():
+            (tmp_path / "part_A" / part / folder).mkdir(parents=True)
+            for number, file in files.items():
+                target = tmp_path / "part_A" / part / folder / name.format(number)
+                target.write_bytes(file.read_bytes())
+    train = open_dataset(f"shanghaitech:{tmp_path}?split=train")
+    test = open_dataset(f"shanghaitech:{tmp_path}?split=test")
     assert find_duplicates(test, train) == [("IMG_98", "IMG_121")]

@@ -139,6 +139,22 @@ def test_ranks_run_over_all_pictures_and_merge() -> None:
     assert expected["ap_5"] == pytest.approx(1.0)  # the false one ranks last
 
 
+def test_a_process_without_pictures_takes_part() -> None:
+    """Each process gathers (here: its own state and another's) whatever it has seen."""
+    seen, idle = LocalizationAP([5]), LocalizationAP([5])
+    seen.update(points((0, 0), (9, 9)), torch.tensor([0.9, 0.5]), points((0, 0)))
+    states = [*seen.scores, *seen.hits, seen.truths]
+
+    def gather(state: torch.Tensor, group: object) -> list[torch.Tensor]:
+        twin = next(one for one in states if one.ndim == state.ndim and one.dtype == state.dtype)
+        return [state, twin]
+
+    idle.sync(dist_sync_fn=gather, distributed_available=lambda: True)
+    assert float(idle.truths) == 1
+    assert torch.as_tensor(idle.scores).tolist() == pytest.approx([0.9, 0.5])
+    assert torch.as_tensor(idle.hits).shape == (2, 10)
+
+
 def test_wrong_input() -> None:
     with pytest.raises(ValueError, match="radii"):
         PointPR([])
