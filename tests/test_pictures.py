@@ -63,6 +63,7 @@ def test_exif_rotation(orientation: int) -> None:
         np.testing.assert_array_equal(open_picture(data), RGB)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_spoilt_exif_does_not_spoil_the_picture() -> None:
     data = encoded(Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff nonsense")
     np.testing.assert_array_equal(open_picture(data), RGB)
@@ -143,6 +144,12 @@ def test_first_frame_of_an_animation() -> None:
         got = open_picture(data)
         assert got.shape == (3, 4, 3)
         assert (got == [255, 0, 0]).all()
+
+
+def test_first_picture_of_a_stereo_camera() -> None:
+    frames = [Image.new("RGB", (16, 8), colour) for colour in ("white", "black")]
+    got = open_picture(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:]))
+    assert (got == 255).all()
 
 
 def test_one_pixel() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import glob
-import http.client
 import sys
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -107,6 +104,10 @@ def fetch(address: str, *, longest: int = LONGEST_DOWNLOAD) -> bytes:
 
     Raises :class:`PictureError` where nothing comes, or more than ``longest`` bytes do.
     """
+    import http.client  # here, for counting a file should not wait for them
+    import urllib.error
+    import urllib.request
+
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "fastcount"})
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:

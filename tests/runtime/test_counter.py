@@ -163,6 +163,7 @@ def test_a_density_of_another_size_is_refused() -> None:
         Counter(Wrong(OVERLAP))(PICTURE)
 
 
+@pytest.mark.slow
 def test_memory_of_a_huge_picture(tmp_path: Path) -> None:
     """20,000 x 20,000, from a file of 50 KB, with a NumPy network."""
     path = tmp_path / "huge.png"
