@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastcount.models.base import IMAGENET_MEAN, IMAGENET_STD, DensityOutput, Normalize
-from fastcount.models.csrnet import DilatedBackEnd
+from fastcount.models.csrnet import DilatedBackEnd, start_weights
 from fastcount.models.parts.density_regression import DensityRegression, Sigma
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd
 from fastcount.models.registry import register
@@ -21,22 +21,19 @@ class ScaleContext(nn.Module):
 
     With f the features: s_j is f averaged over a j x j grid, through a 1x1 convolution and
     stretched back to f's size; w_j = sigmoid(conv_j(s_j - f)); the result is
-    sum w_j s_j / sum w_j. (B, C, h, w) to (B, C, h, w). Weights start as CSRNet's back end.
+    sum w_j s_j / sum w_j. (B, C, h, w) to (B, C, h, w).
     """
 
-    def __init__(self, channels: int, grids: tuple[int, ...] = _GRIDS) -> None:
+    def __init__(self, channels: int, *, pretrained: bool) -> None:
         super().__init__()
-        self.grids = grids
-        self.scales = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in grids)
-        self.weights = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in grids)
-        for module in (*self.scales, *self.weights):
-            assert isinstance(module, nn.Conv2d)
-            nn.init.normal_(module.weight, std=0.01)
+        self.scales = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in _GRIDS)
+        self.weights = nn.ModuleList(nn.Conv2d(channels, channels, 1, bias=False) for _ in _GRIDS)
+        start_weights(self, pretrained=pretrained)
 
     def forward(self, features: Tensor) -> Tensor:
         size = features.shape[-2:]
         total, norm = torch.zeros_like(features), torch.zeros_like(features)
-        for grid, scale, weigh in zip(self.grids, self.scales, self.weights, strict=True):
+        for grid, scale, weigh in zip(_GRIDS, self.scales, self.weights, strict=True):
             pooled = scale(F.adaptive_avg_pool2d(features, grid))
             stretched = F.interpolate(pooled, size=size, mode="bilinear", align_corners=False)
             weight = torch.sigmoid(weigh(stretched - features))
@@ -65,8 +62,11 @@ class CANNet(DensityRegression):
         self.config = {"width": width, "sigma": sigma}
         self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
         self.backbone = VGGFrontEnd(width=width, weights=weights)
-        self.context = ScaleContext(self.backbone.channels)
-        self.back_end = DilatedBackEnd(2 * self.backbone.channels, width=width)
+        pretrained = weights is not None
+        self.context = ScaleContext(self.backbone.channels, pretrained=pretrained)
+        self.back_end = DilatedBackEnd(
+            2 * self.backbone.channels, width=width, pretrained=pretrained
+        )
 
     def forward(self, images: Tensor) -> DensityOutput:
         features = self.backbone(self.normalize(images))

@@ -40,7 +40,7 @@ class VGGFrontEnd(nn.Module):
         self.channels = channels
         for module in self.features:
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
         if weights is not None:
