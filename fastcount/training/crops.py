@@ -7,7 +7,7 @@ crops it would have seen, and processes share the work without agreeing on anyth
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -142,25 +142,31 @@ def _grey_outside(window: Tensor, image: Tensor, top: int, left: int) -> Tensor:
 
 
 class CropSampler(Sampler[int]):
-    """The numbers of the crops of one epoch for one process.
+    """The numbers of the crops of the next ``steps`` steps for one process.
 
-    Epoch e holds the crops e * length .. (e + 1) * length; step by step each process takes its
-    own ``batch_size`` of the ``world`` * ``batch_size`` that the step needs.
+    Step by step each process takes its own ``batch_size`` of the ``world`` * ``batch_size`` crops
+    that the step needs. ``done`` tells the steps taken so far whenever a pass begins: a run that
+    goes on after a stop finds its place by what it has done, not by a count of passes.
     """
 
-    def __init__(self, steps: int, batch_size: int, *, rank: int = 0, world: int = 1) -> None:
-        self.steps, self.batch_size, self.rank, self.world = steps, batch_size, rank, world
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer at the start of each epoch."""
-        self.epoch = epoch
+    def __init__(
+        self,
+        steps: int,
+        batch_size: int,
+        *,
+        done: Callable[[], int] = lambda: 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.steps, self.batch_size, self.done = steps, batch_size, done
+        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
         return self.steps * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+        done = self.done()
+        for step in range(done, done + self.steps):
             first = (step * self.world + self.rank) * self.batch_size
             yield from range(first, first + self.batch_size)
 

@@ -60,10 +60,19 @@ def fit(
         config,
         list(pictures.validation),
     )
+    # Saved at the very end of an epoch: a checkpoint written inside one would be resumed inside.
     best = ModelCheckpoint(
-        folder, "best", monitor="val_mae", mode="min", enable_version_counter=False
+        folder,
+        "best",
+        monitor="val_mae",
+        mode="min",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
-    callbacks: list[Callback] = [best, _last(folder), LearningRateMonitor()]
+    last = ModelCheckpoint(
+        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [best, last, LearningRateMonitor()]
     if config.ema:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     if sys.stderr.isatty():
@@ -87,15 +96,18 @@ def fit(
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    last = folder / "last.ckpt"
-    if last.exists():
-        say(f"going on from {last}")
+    stopped = folder / "last.ckpt"
+    if stopped.exists():
+        say(f"going on from {stopped}")
     started = time.time()
     trainer.fit(
-        module, datamodule=pictures, ckpt_path=last if last.exists() else None, weights_only=True
+        module,
+        datamodule=pictures,
+        ckpt_path=stopped if stopped.exists() else None,
+        weights_only=True,
     )
 
-    chosen = Path(best.best_model_path) if best.best_model_path else last
+    chosen = Path(best.best_model_path) if best.best_model_path else stopped
     state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})
     result = folder / f"{config.name}.safetensors"
@@ -104,10 +116,6 @@ def fit(
         save_model(model, result, card=card)
         say(f"wrote {result}: validation error {card['validation_error']:.4f}")
     return result
-
-
-def _last(folder: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(folder, "last", monitor=None, enable_version_counter=False)
 
 
 def _same_run(config: Config, folder: Path) -> None:

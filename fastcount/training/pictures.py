@@ -59,6 +59,7 @@ class PicturesModule(lightning.LightningDataModule):
         sampler = CropSampler(
             config.validate_every,
             config.batch_size,
+            done=lambda: self.trainer.global_step if self.trainer else 0,
             rank=self.trainer.global_rank if self.trainer else 0,
             world=self.trainer.world_size if self.trainer else 1,
         )

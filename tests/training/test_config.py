@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from fastcount.training.config import Config, load_config
 
 MINIMAL = """

@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
 from fastcount.data import open_dataset
 from fastcount.models import create_model
 from fastcount.training.config import Augment, Part
 from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
-from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 BATCH = 4
 
