@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +42,8 @@ class CountingModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._errors = [[] for _ in self.validation_names]
-        self._counter = Counter(TorchEngine(self.model))
+        # A copy: the engine takes its model over and folds the batch norms into it.
+        self._counter = Counter(TorchEngine(copy.deepcopy(self.model), self.device))
 
     def validation_step(self, sample: Any, index: int, dataloader_idx: int = 0) -> None:
         picture = sample["image"].permute(1, 2, 0).cpu().numpy()

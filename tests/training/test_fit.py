@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 
 RUN = """
 name: tiny
-model: {name: mcnn}
+model: {name: density_fpn, width: 16, depth: 1}
 train:
   - dataset: "synthetic:?kind=cells&count=20&pictures=12&size=64"
 validation: 0.3
-crop: [48, 48]
+crop: [64, 64]
 batch_size: 2
 steps: 24
 validate_every: 4
