@@ -1,0 +1,78 @@
+"""Arguments that the losses on maps share, checked."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from fastcount.ops.native import require_device
+
+_REDUCTIONS = ("sum", "none")
+
+
+def check_maps(pred: Tensor, target: Tensor) -> None:
+    """``pred`` and ``target``: floating point, of one shape, on one device with kernels.
+
+    Raises TypeError for another type, ValueError for another shape or device, RuntimeError for a
+    device without kernels or a target that asks for a gradient.
+    """
+    for name, value in (("pred", pred), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
+        if not value.is_floating_point():
+            raise TypeError(f"{name} must be floating point, got {value.dtype}; use {name}.float()")
+    check_like(target, "target", pred)
+    if target.requires_grad:
+        raise RuntimeError(
+            "target.requires_grad is set, but the loss has no gradient with respect to its target: "
+            "pass target.detach()"
+        )
+    require_device(pred.device)
+
+
+def check_like(value: Tensor, name: str, pred: Tensor) -> None:
+    """``value`` must have the shape and the device of ``pred``."""
+    if value.shape != pred.shape:
+        raise ValueError(
+            f"{name} must have the shape of pred, {tuple(pred.shape)}, got {tuple(value.shape)}; "
+            f"use {name}.expand_as(pred) where that is meant"
+        )
+    if value.device != pred.device:
+        raise ValueError(
+            f"{name} is on {value.device}, pred on {pred.device}: move them to one device"
+        )
+
+
+def check_number(
+    value: float,
+    name: str,
+    *,
+    least: float = -math.inf,
+    below: float = math.inf,
+    positive: bool = False,
+) -> float:
+    """A finite number, ``least <= value < below``, or > 0 with ``positive``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    if positive and value <= 0:
+        raise ValueError(f"{name} must be positive, got {value}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    if value >= below:
+        raise ValueError(f"{name} must be below {below}, got {value}")
+    return float(value)
+
+
+def check_reduction(reduction: str) -> bool:
+    """Whether to add up."""
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"reduction must be one of {_REDUCTIONS}, got {reduction!r}")
+    return reduction == "sum"
+
+
+def wants_gradient(pred: Tensor) -> bool:
+    return torch.is_grad_enabled() and pred.requires_grad
