@@ -70,7 +70,17 @@ inline T __ldg(const T* address) {
 
 // ---- barriers and exchanges; `line` tells errors apart
 
-inline void __syncthreads(int line = __builtin_LINE()) { emulator::block_barrier(line); }
+inline void __syncthreads(int line = __builtin_LINE()) { emulator::block_barrier(false, line); }
+inline int __syncthreads_count(int predicate, int line = __builtin_LINE()) {
+  return emulator::block_barrier(predicate != 0, line);
+}
+inline int __syncthreads_or(int predicate, int line = __builtin_LINE()) {
+  return __syncthreads_count(predicate, line) != 0;
+}
+inline int __syncthreads_and(int predicate, int line = __builtin_LINE()) {
+  const auto threads = static_cast<int>(blockDim.x * blockDim.y * blockDim.z);
+  return __syncthreads_count(predicate, line) == threads;
+}
 inline void __syncwarp(unsigned mask = 0xFFFFFFFFu, int line = __builtin_LINE()) {
   emulator::warp_exchange(emulator::Exchange::kBallot, mask, 0, 0, line);
 }

@@ -1,16 +1,16 @@
+// glibc's checked longjmp refuses to leave one stack for another.
+#undef _FORTIFY_SOURCE
 #include "emulator/scheduler.h"
 
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include <algorithm>
-#include <bit>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <numeric>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -29,7 +29,6 @@ constexpr unsigned kLanes = 32;
 enum class State { kReady, kBarrier, kExchange, kDone };
 
 struct Fiber {
-  ucontext_t context;
   uint3 index;
   State state;
   int line;  // of the barrier or exchange at which it waits
@@ -43,7 +42,6 @@ struct Grid {
   const std::function<void()>* body;
   std::vector<Fiber> fibers;
   std::size_t running;
-  ucontext_t scheduler;
   std::unique_ptr<unsigned char, decltype(&std::free)> shared;
   bool failed;
 };
@@ -75,44 +73,89 @@ std::string place(const Fiber& fiber) {
          std::to_string(fiber.index.z) + ") at line " + std::to_string(fiber.line);
 }
 
-// The two sides of a switch tell AddressSanitizer which stack is in use.
+// A stack outlives its thread: the next thread of that number takes it over in run_bodies. Only a
+// stack left in the middle of a failed kernel is set up again.
+struct Stack {
+  ucontext_t context;
+  bool ready = false;
+#if !defined(__SANITIZE_ADDRESS__)
+  jmp_buf place;
+#endif
+};
+
+Stack all_stacks[kMostThreads];
+
+void run_bodies();
+
+void prepare(std::size_t number) {
+  Stack& stack = all_stacks[number];
+  getcontext(&stack.context);
+  stack.context.uc_stack.ss_sp = stacks() + number * kStack;
+  stack.context.uc_stack.ss_size = kStack;
+  stack.context.uc_link = nullptr;
+  makecontext(&stack.context, run_bodies, 0);
+}
+
 #if defined(__SANITIZE_ADDRESS__)
+
+// The sanitizer knows swapcontext, and wants to be told which stack is in use.
+ucontext_t scheduler_context;
 const void* scheduler_stack = nullptr;
 std::size_t scheduler_size = 0;
 
 void switch_to_fiber(std::size_t number) {
+  Stack& stack = all_stacks[number];
+  if (!stack.ready) {
+    prepare(number);
+    __asan_unpoison_memory_region(stacks() + number * kStack, kStack);
+    stack.ready = true;
+  }
   void* fake = nullptr;
   __sanitizer_start_switch_fiber(&fake, stacks() + number * kStack, kStack);
-  swapcontext(&active->scheduler, &active->fibers[number].context);
+  swapcontext(&scheduler_context, &stack.context);
   __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 }
 
-void switch_to_scheduler(bool ending) {
+void switch_to_scheduler() {
   void* fake = nullptr;
-  __sanitizer_start_switch_fiber(ending ? nullptr : &fake, scheduler_stack, scheduler_size);
-  swapcontext(&current().context, &active->scheduler);
+  __sanitizer_start_switch_fiber(&fake, scheduler_stack, scheduler_size);
+  swapcontext(&all_stacks[active->running].context, &scheduler_context);
   __sanitizer_finish_switch_fiber(fake, &scheduler_stack, &scheduler_size);
 }
 
-void fiber_begins() { __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_size); }
+void first_arrival() {
+  __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_size);
+}
 
-void clean_stack(std::size_t number) {
-  __asan_unpoison_memory_region(stacks() + number * kStack, kStack);
-}
 #else
+
+// swapcontext asks the kernel for the signal mask at every switch; these do not.
+jmp_buf scheduler_place;
+
 void switch_to_fiber(std::size_t number) {
-  swapcontext(&active->scheduler, &active->fibers[number].context);
+  if (_setjmp(scheduler_place) != 0) return;
+  Stack& stack = all_stacks[number];
+  if (stack.ready) _longjmp(stack.place, 1);
+  prepare(number);
+  stack.ready = true;
+  setcontext(&stack.context);
 }
-void switch_to_scheduler(bool) { swapcontext(&current().context, &active->scheduler); }
-void fiber_begins() {}
-void clean_stack(std::size_t) {}
+
+void switch_to_scheduler() {
+  if (_setjmp(all_stacks[active->running].place) == 0) _longjmp(scheduler_place, 1);
+}
+
+void first_arrival() {}
+
 #endif
 
-void fiber_main() {
-  fiber_begins();
-  (*active->body)();
-  current().state = State::kDone;
-  switch_to_scheduler(true);
+void run_bodies() {
+  first_arrival();
+  for (;;) {
+    (*active->body)();
+    current().state = State::kDone;
+    switch_to_scheduler();
+  }
 }
 
 // Lets the lanes of this mask go on once all of them have come.
@@ -169,35 +212,43 @@ void open_barrier() {
                     place(other) + (other.state == State::kDone ? " has returned" : " waits too"));
     }
   }
-  for (Fiber& fiber : active->fibers) fiber.state = State::kReady;
+  std::uint64_t sum = 0;
+  for (const Fiber& fiber : active->fibers) sum += fiber.value;
+  for (Fiber& fiber : active->fibers) {
+    fiber.value = sum;
+    fiber.state = State::kReady;
+  }
 }
 
-void start(std::size_t number) {
-  Fiber& fiber = active->fibers[number];
-  clean_stack(number);
-  getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = stacks() + number * kStack;
-  fiber.context.uc_stack.ss_size = kStack;
-  fiber.context.uc_link = nullptr;
-  fiber.state = State::kReady;
-  fiber.line = 0;
-  makecontext(&fiber.context, fiber_main, 0);
+// Numbers from a seed: xorshift64*.
+struct Random {
+  std::uint64_t state;
+  std::uint64_t below(std::uint64_t bound) {
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return (state * 0x2545F4914F6CDD1Du >> 33) % bound;
+  }
+};
+
+template <typename T>
+void shuffle(std::vector<T>& order, Random& random) {
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
 }
 
-void run_block(std::mt19937_64& random) {
+void run_block(Random& random) {
   const std::size_t threads = active->fibers.size();
-  for (std::size_t number = 0; number < threads; ++number) start(number);
+  for (Fiber& fiber : active->fibers) fiber.state = State::kReady;
   std::vector<std::size_t> warps((threads + kLanes - 1) / kLanes);
   std::iota(warps.begin(), warps.end(), std::size_t{0});
-  std::vector<std::size_t> lanes(kLanes);
-  std::iota(lanes.begin(), lanes.end(), std::size_t{0});
   while (!active->failed) {
     bool moved = false;
-    std::shuffle(warps.begin(), warps.end(), random);
+    shuffle(warps, random);
     for (const std::size_t warp : warps) {
-      std::shuffle(lanes.begin(), lanes.end(), random);
-      for (const std::size_t lane : lanes) {
-        const std::size_t number = warp * kLanes + lane;
+      const std::size_t step = 2 * random.below(kLanes / 2) + 1;  // odd: meets every lane
+      const std::size_t first = random.below(kLanes);
+      for (std::size_t i = 0; i < kLanes; ++i) {
+        const std::size_t number = warp * kLanes + (first + i * step) % kLanes;
         if (number >= threads || active->fibers[number].state != State::kReady) continue;
         moved = true;
         active->running = number;
@@ -219,15 +270,15 @@ void run_block(std::mt19937_64& random) {
 
 bool run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& body) {
   const std::size_t threads = std::size_t{block.x} * block.y * block.z;
-  Grid state{&body, std::vector<Fiber>(threads), 0, {}, {nullptr, &std::free}, false};
+  Grid state{&body, std::vector<Fiber>(threads), 0, {nullptr, &std::free}, false};
   for (std::size_t number = 0; number < threads; ++number) {
     const auto n = static_cast<unsigned>(number);
     state.fibers[number].index = {n % block.x, n / block.x % block.y, n / block.x / block.y};
   }
-  std::mt19937_64 random(seed * 0x9E3779B97F4A7C15u + ++launches);
+  Random random{(seed + 1) * 0x9E3779B97F4A7C15u + ++launches};
   std::vector<std::size_t> blocks(std::size_t{grid.x} * grid.y * grid.z);
   std::iota(blocks.begin(), blocks.end(), std::size_t{0});
-  std::shuffle(blocks.begin(), blocks.end(), random);
+  shuffle(blocks, random);
   active = &state;
   blockDim = block;
   gridDim = grid;
@@ -242,16 +293,24 @@ bool run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const std::functi
     run_block(random);
     if (state.failed) break;
   }
+  if (state.failed) {
+    for (std::size_t number = 0; number < threads; ++number) {
+      all_stacks[number].ready = false;
+    }
+  }
   active = nullptr;
   return !state.failed;
 }
 
 void* dynamic_shared() { return active->shared.get(); }
 
-void block_barrier(int line) {
-  current().state = State::kBarrier;
-  current().line = line;
-  switch_to_scheduler(false);
+int block_barrier(bool given, int line) {
+  Fiber& fiber = current();
+  fiber.state = State::kBarrier;
+  fiber.line = line;
+  fiber.value = given ? 1 : 0;
+  switch_to_scheduler();
+  return static_cast<int>(fiber.value);
 }
 
 std::uint64_t warp_exchange(Exchange kind, unsigned mask, std::uint64_t value, int source,
@@ -264,7 +323,7 @@ std::uint64_t warp_exchange(Exchange kind, unsigned mask, std::uint64_t value, i
   fiber.value = value;
   fiber.source = source;
   fiber.state = State::kExchange;
-  switch_to_scheduler(false);
+  switch_to_scheduler();
   return fiber.value;
 }
 
@@ -274,7 +333,7 @@ void fail(const char* what, int line) {
   current().line = line;
   report(std::string(what) + ", " + place(current()));
   current().state = State::kDone;
-  switch_to_scheduler(true);
+  switch_to_scheduler();
   std::abort();  // a fiber of a failed grid is never resumed
 }
 

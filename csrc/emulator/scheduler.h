@@ -39,8 +39,8 @@ bool run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, const std::functi
 // sanitizer sees one byte too many.
 void* dynamic_shared();
 
-// __syncthreads: waits for every thread of the block.
-void block_barrier(int line);
+// __syncthreads: waits for every thread of the block. The answer is how many gave true.
+int block_barrier(bool given, int line);
 
 // What the lanes of `mask` exchange. `value` is what this lane gives; the answer is the value of
 // lane `source` (kShuffle), the lanes whose value is not 0 (kBallot), or the lanes with the same

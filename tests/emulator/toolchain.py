@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import subprocess
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from torch.utils.cpp_extension import include_paths, library_paths
+import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CSRC = REPOSITORY / "csrc"
 BUILD = REPOSITORY / "build" / "emulator"
 COMPILER = os.environ.get("CXX", "g++")
+TORCH = Path(torch.__file__).parent
 
 _FLAGS = [
     "-std=c++20",
-    "-O1",
+    "-O2",
     "-g1",
     "-fPIC",
     "-fno-math-errno",
@@ -26,9 +27,8 @@ _FLAGS = [
     "-fno-gnu-unique",
     "-DFASTCOUNT_EMULATOR",
     "-DTORCH_TARGET_VERSION=0x020B000000000000",
-    # The same operators under another name, so that both libraries can be loaded at once.
-    "-Dfastcount=fastcount_emulated",
     f"-I{CSRC}",
+    f"-isystem{TORCH / 'include'}",
 ]
 #: An error ends the process, so that a test in a subprocess fails.
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
@@ -43,25 +43,35 @@ def kernel_sources() -> list[Path]:
     ]
 
 
-@functools.cache
-def _headers() -> bytes:
-    """Every header's content: whichever changes, everything is compiled again."""
-    digest = hashlib.sha256()
-    for header in sorted(CSRC.rglob("*.h")):
-        digest.update(header.read_bytes())
-    return digest.digest()
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def _contents(files: Iterable[Path]) -> str:
+    """The present state of the files, as text; one that is gone counts as empty."""
+    return "\n".join(
+        f"{path} {_digest(path.read_bytes() if path.exists() else b'')}" for path in files
+    )
 
 
 def _compile(source: Path, flags: list[str]) -> Path:
-    command = [COMPILER, *_FLAGS, *flags, *(f"-isystem{path}" for path in include_paths())]
-    digest = hashlib.sha256(_headers() + " ".join(command).encode() + source.read_bytes())
-    folder = BUILD / digest.hexdigest()[:16]
-    target = folder / f"{source.stem}.o"
-    if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = target.with_suffix(f".{os.getpid()}.o")
-        subprocess.run([*command, "-x", "c++", "-c", str(source), "-o", str(part)], check=True)
-        part.rename(target)
+    """The object of one source, made anew if it or a header that it read has changed."""
+    command = [COMPILER, *_FLAGS, *flags]
+    folder = BUILD / f"{source.stem}-{_digest(source, *command)}"
+    target, record = folder / "object.o", folder / "inputs"
+    if target.exists() and record.exists():
+        recorded = record.read_text()
+        if recorded == _contents(Path(line.split()[0]) for line in recorded.splitlines()):
+            return target
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{os.getpid()}.o"
+    subprocess.run(
+        [*command, "-MMD", "-x", "c++", "-c", str(source), "-o", str(part)], check=True
+    )
+    read = part.with_suffix(".d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    part.with_suffix(".d").unlink()
+    part.rename(target)
+    record.write_text(_contents(map(Path, read)))
     return target
 
 
@@ -75,16 +85,12 @@ def build_library(sources: list[Path], *, sanitize: bool = False) -> Path:
     everything = [*sources, *sorted(CSRC.glob("emulator/*.cpp"))]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda source: _compile(source, flags), everything))
-    digest = hashlib.sha256("".join(map(str, objects)).encode()).hexdigest()[:16]
-    target = BUILD / f"emulated-{digest}.so"
+    target = BUILD / f"emulated-{_digest(*flags, *(_contents([each]) for each in objects))}.so"
     if not target.exists():
         part = target.with_suffix(f".{os.getpid()}.so")
-        libraries = [f"-L{path}" for path in library_paths()]
-        subprocess.run(
-            [COMPILER, "-shared", *flags, *map(str, objects), *libraries]
-            + ["-ltorch_cpu", "-lc10", "-o", str(part)],
-            check=True,
-        )
+        command = [COMPILER, "-shared", *flags, *map(str, objects)]
+        libraries = [f"-L{TORCH / 'lib'}", "-ltorch_cpu", "-lc10"]
+        subprocess.run([*command, *libraries, "-o", str(part)], check=True)
         part.rename(target)
     return target
 

@@ -2,8 +2,8 @@
 //
 //   FASTCOUNT_CUDA_LIBRARY(m) { m.impl("name", TORCH_BOX(&name)); }
 //
-// With FASTCOUNT_EMULATOR the same bindings serve CPU tensors through the emulator, in a library of
-// their own name (the tests compile with -Dfastcount=fastcount_emulated).
+// With FASTCOUNT_EMULATOR the same bindings serve CPU tensors through the emulator, in a library
+// that the tests load in place of _C.
 #pragma once
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
@@ -50,6 +50,13 @@ class CudaContext {
 
 inline void check_cuda(cudaError_t error, const char* what) {
   STD_TORCH_CHECK(error == cudaSuccess, what, ": ", cudaGetErrorString(error));
+}
+
+// Contiguous, and on 16 bytes for the kernels' widest accesses: a view may begin anywhere.
+inline torch::stable::Tensor aligned(const torch::stable::Tensor& tensor) {
+  const torch::stable::Tensor held = torch::stable::contiguous(tensor);
+  const bool on_16 = reinterpret_cast<std::uintptr_t>(held.const_data_ptr()) % 16 == 0;
+  return on_16 ? held : torch::stable::clone(held);
 }
 
 // The kernels' name for a tensor's type; an error that names the argument for any other type.

@@ -1,0 +1,236 @@
+// Marking and counting.
+//
+// Floor: 4 HW bytes read, HW / 8 written (one bit a pixel), 8 bytes for each peak.
+//
+// A block keeps the keys of 128 x 16 pixels and a margin in shared memory. Only values that reach
+// the threshold take part, and a block without any is done at once; of the others each looks at its
+// window until something beats it. Larger windows than the margin: those who stand out within the
+// margin are few (one in 64 pixels at most), and a warp looks at the whole window of each.
+// Not yet measured on a GPU.
+#include "cuda/find_peaks.h"
+
+#include <algorithm>
+
+#include "cuda/peak_key.h"
+
+namespace fastcount::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kTileWidth = 128;
+constexpr int kTileHeight = 16;
+constexpr int kMostMargin = 7;
+
+// A map without its size's 64-bit arithmetic: a map has fewer than 2^31 pixels.
+struct Shape {
+  int height, width, row_words, segments;
+};
+
+// Whether nothing within `margin` of the key at `here` beats it.
+template <typename Key>
+__device__ __forceinline__ bool stands_out(const Key* here, int stride, int margin) {
+  const Key key = *here;
+  if (key == absent_key<Key>()) return false;
+  const Key absent = absent_key<Key>();
+  for (int x = 1; x <= margin; ++x) {
+    if (!beats_window(key, here[-x], here[x])) return false;
+  }
+  for (int y = 1; y <= margin; ++y) {
+    for (int x = -margin; x <= margin; ++x) {
+      if (!beats_window(key, here[x - y * stride], absent)) return false;
+      if (!beats_window(key, absent, here[x + y * stride])) return false;
+    }
+  }
+  return true;
+}
+
+template <typename T, bool kSmooth>
+__global__ void __launch_bounds__(kThreads)
+    mark_tiles(const T* scores, Shape shape, int margin, PeakKey<T> least, std::uint32_t* bits,
+               std::int32_t* counts) {
+  using Key = PeakKey<T>;
+  Key* keys = dynamic_shared<Key>();
+  const int stride = kTileWidth + 2 * margin;
+  const int across = (shape.width + kTileWidth - 1) / kTileWidth;
+  const int down = (shape.height + kTileHeight - 1) / kTileHeight;
+  const int tile_left = static_cast<int>(blockIdx.x % across) * kTileWidth;
+  const int tile_top = static_cast<int>(blockIdx.x / across % down) * kTileHeight;
+  const std::int64_t map_number = blockIdx.x / across / down;
+  const T* map = scores + map_number * shape.height * shape.width;
+
+  bool any = false;
+  for (int i = static_cast<int>(threadIdx.x); i < stride * (kTileHeight + 2 * margin);
+       i += kThreads) {
+    const int y = tile_top + i / stride - margin;
+    const int x = tile_left + i % stride - margin;
+    const Key key = peak_key<T>(map, shape.height, shape.width, kSmooth, least, y, x);
+    keys[i] = key;
+    any |= key != absent_key<Key>();
+  }
+  const bool some = __syncthreads_or(any) != 0;
+
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for (int word = static_cast<int>(threadIdx.x) / 32; word < kTileHeight * kTileWidth / 32;
+       word += kThreads / 32) {
+    const int row = word / (kTileWidth / 32);
+    const int column = word % (kTileWidth / 32) * 32 + lane;
+    const bool peak =
+        some && stands_out(keys + (row + margin) * stride + column + margin, stride, margin);
+    const std::uint32_t found = __ballot_sync(0xFFFFFFFFu, peak);
+    const int y = tile_top + row;
+    const int word_x = (tile_left + column) / 32;
+    if (lane != 0 || y >= shape.height || word_x >= shape.row_words) continue;
+    const std::int64_t at = static_cast<std::int64_t>(y) * shape.row_words + word_x;
+    bits[map_number * shape.height * shape.row_words + at] = found;
+    if (found != 0) {
+      atomicAdd(&counts[map_number * shape.segments + at / PeakMaps::kSegment], __popc(found));
+    }
+  }
+}
+
+// A warp for each word of marks: takes back those that something in the whole window beats.
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    check_windows(const T* scores, Shape shape, int radius, bool smooth, PeakKey<T> least,
+                  std::int64_t words, std::uint32_t* bits, std::int32_t* counts) {
+  using Key = PeakKey<T>;
+  const std::int64_t word = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
+  if (word >= words) return;  // the whole warp
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const std::int64_t map_words = static_cast<std::int64_t>(shape.height) * shape.row_words;
+  const std::int64_t map_number = word / map_words;
+  const std::int64_t at = word % map_words;
+  const int y = static_cast<int>(at / shape.row_words);
+  const int first_x = static_cast<int>(at % shape.row_words) * 32;
+  const T* map = scores + map_number * shape.height * shape.width;
+  const auto key_at = [&](int row, int column) {
+    return peak_key<T>(map, shape.height, shape.width, smooth, least, row, column);
+  };
+
+  const std::uint32_t marked = bits[word];
+  std::uint32_t kept = marked;
+  for (int bit = 0; bit < 32; ++bit) {
+    if ((marked >> bit & 1u) == 0) continue;
+    const int x = first_x + bit;
+    const Key key = key_at(y, x);
+    const int top = max(y - radius, 0);
+    const int bottom = min(y + radius, shape.height - 1);
+    const int left = max(x - radius, 0);
+    const int right = min(x + radius, shape.width - 1);
+    bool beaten = false;
+    for (int row = top; row <= bottom && !beaten; ++row) {
+      bool lost = false;
+      for (int column = left + lane; column <= right; column += 32) {
+        const bool itself = row == y && column == x;
+        const bool before = row < y || (row == y && column < x);
+        const Key other = itself ? absent_key<Key>() : key_at(row, column);
+        lost |= before ? other >= key : other > key;
+      }
+      beaten = __any_sync(0xFFFFFFFFu, lost) != 0;
+    }
+    if (beaten) kept &= ~(1u << bit);
+  }
+  if (lane == 0 && kept != marked) {
+    bits[word] = kept;
+    atomicAdd(&counts[map_number * shape.segments + at / PeakMaps::kSegment],
+              __popc(kept) - __popc(marked));
+  }
+}
+
+template <typename T>
+cudaError_t mark(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* counts,
+                 cudaStream_t stream) {
+  const auto* scores = static_cast<const T*>(maps.scores);
+  const Shape shape{static_cast<int>(maps.height), static_cast<int>(maps.width),
+                    static_cast<int>(maps.row_words()), static_cast<int>(maps.segments())};
+  const PeakKey<T> threshold = order_key(static_cast<compute_t<T>>(maps.threshold));
+  const std::int64_t across = (maps.width + kTileWidth - 1) / kTileWidth;
+  const std::int64_t down = (maps.height + kTileHeight - 1) / kTileHeight;
+  const std::int64_t reach = std::min(maps.radius, std::max(maps.height, maps.width) - 1);
+  const int margin = static_cast<int>(std::min<std::int64_t>(reach, kMostMargin));
+  const std::size_t shared =
+      sizeof(PeakKey<T>) * (kTileWidth + 2 * margin) * (kTileHeight + 2 * margin);
+  const auto tiles = static_cast<unsigned>(across * down * maps.maps);
+  const cudaError_t error = maps.smooth
+                                ? LAUNCH((mark_tiles<T, true>), tiles, kThreads, shared, stream,
+                                         scores, shape, margin, threshold, bits, counts)
+                                : LAUNCH((mark_tiles<T, false>), tiles, kThreads, shared, stream,
+                                         scores, shape, margin, threshold, bits, counts);
+  if (error != cudaSuccess || reach <= margin) return error;
+  const std::int64_t words = maps.words() * maps.maps;
+  const auto blocks = static_cast<unsigned>((words * 32 + kThreads - 1) / kThreads);
+  return LAUNCH(check_windows<T>, blocks, kThreads, 0, stream, scores, shape,
+                static_cast<int>(reach), maps.smooth, threshold, words, bits, counts);
+}
+
+// The sum of the values of the threads before this one; *all becomes the sum of every thread's.
+__device__ __forceinline__ std::int64_t block_exclusive_sum(std::int64_t value, std::int64_t* warps,
+                                                            std::int64_t* all) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  std::int64_t sum = value;
+  for (int step = 1; step < 32; step *= 2) {
+    const std::int64_t lower = __shfl_up_sync(0xFFFFFFFFu, sum, step);
+    if (lane >= step) sum += lower;
+  }
+  if (lane == 31) warps[threadIdx.x / 32] = sum;
+  __syncthreads();
+  std::int64_t before = 0;
+  std::int64_t total = 0;
+  for (int warp = 0; warp < static_cast<int>(blockDim.x) / 32; ++warp) {
+    if (warp < static_cast<int>(threadIdx.x) / 32) before += warps[warp];
+    total += warps[warp];
+  }
+  __syncthreads();
+  *all = total;
+  return before + sum - value;
+}
+
+__global__ void __launch_bounds__(1024)
+    number_all(std::int64_t maps, int segments, std::int64_t most, const std::int32_t* counts,
+               std::int64_t* starts, std::int64_t* kept_starts) {
+  __shared__ std::int64_t warps[32];
+  std::int64_t carried = 0;
+  for (std::int64_t first = 0; first < maps * segments; first += blockDim.x) {
+    const std::int64_t i = first + threadIdx.x;
+    std::int64_t all;
+    const std::int64_t before =
+        block_exclusive_sum(i < maps * segments ? counts[i] : 0, warps, &all);
+    if (i < maps * segments) starts[i] = carried + before;
+    carried += all;
+  }
+  if (threadIdx.x == 0) starts[maps * segments] = carried;
+  __syncthreads();  // the block's own starts are read below
+  carried = 0;
+  for (std::int64_t first = 0; first < maps; first += blockDim.x) {
+    const std::int64_t map = first + threadIdx.x;
+    std::int64_t all;
+    const std::int64_t kept =
+        map < maps ? min(starts[(map + 1) * segments] - starts[map * segments], most) : 0;
+    const std::int64_t before = block_exclusive_sum(kept, warps, &all);
+    if (map < maps) kept_starts[map] = carried + before;
+    carried += all;
+  }
+  if (threadIdx.x == 0) kept_starts[maps] = carried;
+}
+
+}  // namespace
+
+cudaError_t mark_peaks(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* counts,
+                       cudaStream_t stream) {
+  const cudaError_t error = cudaMemsetAsync(
+      counts, 0, sizeof(std::int32_t) * static_cast<std::size_t>(maps.maps * maps.segments()),
+      stream);
+  if (error != cudaSuccess) return error;
+  return visit_number(maps.number, [&](auto zero) -> cudaError_t {
+    return mark<decltype(zero)>(maps, bits, counts, stream);
+  });
+}
+
+cudaError_t number_peaks(const PeakMaps& maps, std::int64_t most, const std::int32_t* counts,
+                         std::int64_t* starts, std::int64_t* kept_starts, cudaStream_t stream) {
+  const bool few = maps.maps * maps.segments() <= 256;
+  return LAUNCH(number_all, 1, few ? 256 : 1024, 0, stream, maps.maps,
+                static_cast<int>(maps.segments()), most, counts, starts, kept_starts);
+}
+
+}  // namespace fastcount::cuda

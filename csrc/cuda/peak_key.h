@@ -1,0 +1,41 @@
+// The order key of one pixel of a map in GPU memory, smoothed where asked for.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/number.h"
+#include "math/find_peaks.h"
+
+namespace fastcount::cuda {
+
+template <typename T>
+using PeakKey = OrderKey<compute_t<T>>;
+
+// Down one column of three rows, zeros outside the map.
+template <typename T>
+__device__ __forceinline__ compute_t<T> column_of_three(const T* map, std::int64_t height,
+                                                        std::int64_t width, std::int64_t y,
+                                                        std::int64_t x) {
+  using Value = compute_t<T>;
+  if (x < 0 || x >= width) return Value(0);
+  const Value above = y > 0 ? to_compute(map[(y - 1) * width + x]) : Value(0);
+  const Value below = y + 1 < height ? to_compute(map[(y + 1) * width + x]) : Value(0);
+  return above + to_compute(map[y * width + x]) + below;
+}
+
+// The key of pixel (y, x) of the map, or the absent key for one outside it or below `least`.
+template <typename T>
+__device__ __forceinline__ PeakKey<T> peak_key(const T* map, std::int64_t height,
+                                               std::int64_t width, bool smooth, PeakKey<T> least,
+                                               std::int64_t y, std::int64_t x) {
+  using Key = PeakKey<T>;
+  if (y < 0 || y >= height || x < 0 || x >= width) return absent_key<Key>();
+  const compute_t<T> value = smooth ? mean_of_nine(column_of_three(map, height, width, y, x - 1),
+                                                   column_of_three(map, height, width, y, x),
+                                                   column_of_three(map, height, width, y, x + 1))
+                                    : to_compute(map[y * width + x]);
+  const Key key = order_key(value);
+  return key >= least ? key : absent_key<Key>();
+}
+
+}  // namespace fastcount::cuda

@@ -1,0 +1,231 @@
+// Listing and sorting the marked peaks.
+//
+// Floor: HW / 8 bytes of marks read, 16 written for each of M peaks. Sorting adds 32 M bytes for
+// each of 1 + log2(M / 1024) passes: chunks of 1024 in shared memory, then pairs of runs merged, in
+// which every record finds its place by binary search in the other run. All records differ (map and
+// index), so the order is one and the same every time.
+// Not yet measured on a GPU.
+#include <algorithm>
+#include <limits>
+
+#include "cuda/find_peaks.h"
+#include "cuda/peak_key.h"
+
+namespace fastcount::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kChunk = 1024;  // records sorted in shared memory
+constexpr std::int32_t kNoMap = std::numeric_limits<std::int32_t>::max();
+
+// Each block writes the peaks of one segment of marks, in reading order.
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    collect(const T* scores, int height, int width, bool smooth, int row_words, int segments,
+            const std::uint32_t* bits, const std::int64_t* starts, std::int64_t capacity,
+            PeakRecord* peaks) {
+  __shared__ int warps[kThreads / 32];
+  const std::int64_t start = starts[blockIdx.x];
+  if (starts[blockIdx.x + 1] == start) return;
+  const std::int64_t map_number = blockIdx.x / segments;
+  const std::int64_t map_words = static_cast<std::int64_t>(height) * row_words;
+  constexpr int kWords = PeakMaps::kSegment / kThreads;  // of a thread
+  const std::int64_t first =
+      blockIdx.x % segments * PeakMaps::kSegment + static_cast<std::int64_t>(threadIdx.x) * kWords;
+  std::uint32_t words[kWords];
+  int mine = 0;
+#pragma unroll
+  for (int i = 0; i < kWords; ++i) {
+    words[i] = first + i < map_words ? bits[map_number * map_words + first + i] : 0;
+    mine += __popc(words[i]);
+  }
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int sum = mine;
+  for (int step = 1; step < 32; step *= 2) {
+    const int lower = __shfl_up_sync(0xFFFFFFFFu, sum, step);
+    if (lane >= step) sum += lower;
+  }
+  if (lane == 31) warps[threadIdx.x / 32] = sum;
+  __syncthreads();
+  std::int64_t to = start + sum - mine;
+  for (int warp = 0; warp < static_cast<int>(threadIdx.x) / 32; ++warp) to += warps[warp];
+
+  const T* map = scores + map_number * height * width;
+  for (int i = 0; i < kWords; ++i) {
+    for (std::uint32_t left = words[i]; left != 0; left &= left - 1) {
+      const std::int64_t y = (first + i) / row_words;
+      const std::int64_t x = (first + i) % row_words * 32 + __ffs(static_cast<int>(left)) - 1;
+      const auto key = peak_key<T>(map, height, width, smooth, absent_key<PeakKey<T>>(), y, x);
+      if (to < capacity) {
+        peaks[to] = {key, static_cast<std::int32_t>(y * width + x),
+                     static_cast<std::int32_t>(map_number)};
+      }
+      ++to;
+    }
+  }
+}
+
+__device__ __forceinline__ bool comes_first(const PeakRecord& a, const PeakRecord& b) {
+  if (a.map != b.map) return a.map < b.map;
+  if (a.key != b.key) return a.key > b.key;
+  return a.index < b.index;
+}
+
+// Bitonic sort of each chunk, in place.
+__global__ void __launch_bounds__(kThreads)
+    sort_chunks(const std::int64_t* total, PeakRecord* peaks) {
+  __shared__ PeakRecord chunk[kChunk];
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kChunk;
+  const std::int64_t count = min(*total - first, static_cast<std::int64_t>(kChunk));
+  if (count <= 1) return;
+  int room = 2;
+  while (room < count) room *= 2;
+  for (int i = static_cast<int>(threadIdx.x); i < room; i += kThreads) {
+    chunk[i] = i < count ? peaks[first + i] : PeakRecord{0, i, kNoMap};
+  }
+  for (int size = 2; size <= room; size *= 2) {
+    for (int step = size / 2; step > 0; step /= 2) {
+      __syncthreads();
+      for (int i = static_cast<int>(threadIdx.x); i < room; i += kThreads) {
+        const int other = i ^ step;
+        if (other < i) continue;
+        const bool rising = (i & size) == 0;
+        const PeakRecord a = chunk[i];
+        const PeakRecord b = chunk[other];
+        if (comes_first(b, a) == rising) {
+          chunk[i] = b;
+          chunk[other] = a;
+        }
+      }
+    }
+  }
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) peaks[first + i] = chunk[i];
+}
+
+// Merges runs of `run` records in pairs.
+__global__ void __launch_bounds__(kThreads) merge_runs(const std::int64_t* total, std::int64_t run,
+                                                       const PeakRecord* from, PeakRecord* to) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const std::int64_t count = *total;
+  if (i >= count) return;
+  const PeakRecord mine = from[i];
+  const std::int64_t pair = i / (2 * run) * (2 * run);
+  const bool upper = i - pair >= run;
+  const std::int64_t own = upper ? pair + run : pair;
+  const std::int64_t other = upper ? pair : pair + run;
+  std::int64_t low = min(other, count);
+  std::int64_t high = min(other + run, count);
+  const std::int64_t begin = low;
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    if (comes_first(from[middle], mine)) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  to[pair + (i - own) + (low - begin)] = mine;
+}
+
+template <typename T>
+__device__ __forceinline__ void write_peak(const PeakRecord& peak, int width, float2* point,
+                                           T* value) {
+  *point =
+      make_float2(static_cast<float>(peak.index % width), static_cast<float>(peak.index / width));
+  *value = from_compute<T>(value_of_key<compute_t<T>>(static_cast<PeakKey<T>>(peak.key)));
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    write(const PeakRecord* sorted, int width, std::int64_t maps, int segments,
+          const std::int64_t* starts, const std::int64_t* kept_starts, std::int64_t channels,
+          float2* points, T* values, std::int64_t* batch, std::int64_t* channel) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= starts[maps * segments]) return;
+  const PeakRecord peak = sorted[i];
+  const std::int64_t place = i - starts[static_cast<std::int64_t>(peak.map) * segments];
+  const std::int64_t to = kept_starts[peak.map] + place;
+  if (to >= kept_starts[peak.map + 1]) return;
+  write_peak(peak, width, points + to, values + to);
+  batch[to] = peak.map / channels;
+  channel[to] = peak.map % channels;
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    pad(const PeakRecord* sorted, int width, std::int64_t maps, int segments,
+        const std::int64_t* starts, const std::int64_t* kept_starts, std::int64_t slots,
+        float2* points, T* values, std::int64_t* valid) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= maps * slots) return;
+  const std::int64_t map = i / slots;
+  const std::int64_t slot = i % slots;
+  const std::int64_t kept = kept_starts[map + 1] - kept_starts[map];
+  if (slot == 0) valid[map] = kept;
+  if (slot < kept) {
+    write_peak(sorted[starts[map * segments] + slot], width, points + i, values + i);
+  } else {
+    points[i] = make_float2(-1.0f, -1.0f);
+    values[i] = from_compute<T>(0);
+  }
+}
+
+unsigned blocks_for(std::int64_t count, std::int64_t of_a_block) {
+  return static_cast<unsigned>((count + of_a_block - 1) / of_a_block);
+}
+
+}  // namespace
+
+cudaError_t list_peaks(const PeakMaps& maps, const std::uint32_t* bits, const std::int64_t* starts,
+                       std::int64_t capacity, PeakRecord* peaks, PeakRecord* spare,
+                       const PeakRecord** sorted, cudaStream_t stream) {
+  *sorted = peaks;
+  if (capacity == 0) return cudaSuccess;
+  const std::int64_t segments = maps.segments();
+  const std::int64_t* total = starts + maps.maps * segments;
+  cudaError_t error = visit_number(maps.number, [&](auto zero) -> cudaError_t {
+    using T = decltype(zero);
+    return LAUNCH(collect<T>, static_cast<unsigned>(maps.maps * segments), kThreads, 0, stream,
+                  static_cast<const T*>(maps.scores), static_cast<int>(maps.height),
+                  static_cast<int>(maps.width), maps.smooth, static_cast<int>(maps.row_words()),
+                  static_cast<int>(segments), bits, starts, capacity, peaks);
+  });
+  if (error != cudaSuccess) return error;
+  error = LAUNCH(sort_chunks, blocks_for(capacity, kChunk), kThreads, 0, stream, total, peaks);
+  for (std::int64_t run = kChunk; error == cudaSuccess && run < capacity; run *= 2) {
+    error = LAUNCH(merge_runs, blocks_for(capacity, kThreads), kThreads, 0, stream, total, run,
+                   peaks, spare);
+    std::swap(peaks, spare);
+  }
+  *sorted = peaks;
+  return error;
+}
+
+cudaError_t write_peaks(const PeakMaps& maps, const PeakRecord* sorted, std::int64_t capacity,
+                        const std::int64_t* starts, const std::int64_t* kept_starts,
+                        std::int64_t channels, float* points, void* values, std::int64_t* batch,
+                        std::int64_t* channel, cudaStream_t stream) {
+  if (capacity == 0) return cudaSuccess;
+  return visit_number(maps.number, [&](auto zero) -> cudaError_t {
+    using T = decltype(zero);
+    return LAUNCH(write<T>, blocks_for(capacity, kThreads), kThreads, 0, stream, sorted,
+                  static_cast<int>(maps.width), maps.maps, static_cast<int>(maps.segments()),
+                  starts, kept_starts, channels, reinterpret_cast<float2*>(points),
+                  static_cast<T*>(values), batch, channel);
+  });
+}
+
+cudaError_t pad_peaks(const PeakMaps& maps, const PeakRecord* sorted, const std::int64_t* starts,
+                      const std::int64_t* kept_starts, std::int64_t slots, float* points,
+                      void* values, std::int64_t* valid, cudaStream_t stream) {
+  return visit_number(maps.number, [&](auto zero) -> cudaError_t {
+    using T = decltype(zero);
+    return LAUNCH(pad<T>, blocks_for(maps.maps * slots, kThreads), kThreads, 0, stream, sorted,
+                  static_cast<int>(maps.width), maps.maps, static_cast<int>(maps.segments()),
+                  starts, kept_starts, slots, reinterpret_cast<float2*>(points),
+                  static_cast<T*>(values), valid);
+  });
+}
+
+}  // namespace fastcount::cuda
