@@ -46,10 +46,10 @@ void plan_heatmap(HeatmapPoints points, std::int64_t count, HeatmapGrid grid, do
     splat = {};
     if (!inside_axis(x, grid.width) || !inside_axis(y, grid.height)) continue;
     const std::int64_t radius = window_radius(points.sigma[i], truncate);
-    const Window down = window_inside(
-        heatmap_centre(y, grid.stride, rows, grid.round_centres).cell, radius, rows);
-    const Window across = window_inside(
-        heatmap_centre(x, grid.stride, cols, grid.round_centres).cell, radius, cols);
+    const Window down =
+        window_inside(heatmap_centre(y, grid.stride, rows, grid.round_centres).cell, radius, rows);
+    const Window across =
+        window_inside(heatmap_centre(x, grid.stride, cols, grid.round_centres).cell, radius, cols);
     const std::int64_t label = points.labels == nullptr ? 0 : points.labels[i];
     splat.first_row = label * rows + down.first;
     splat.rows = down.last - down.first + 1;

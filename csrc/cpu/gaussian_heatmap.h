@@ -1,5 +1,5 @@
-// Heatmaps of Gaussians that are 1 at their centre, on a CPU: outer products, the greater one kept or
-// added up to 1.
+// Heatmaps of Gaussians that are 1 at their centre, on a CPU: outer products, the greater one kept
+// or added up to 1.
 //
 // Floor: 4 HWC / stride^2 bytes written and, for each point, (2r+1)^2 multiplications and 2(2r+1)
 // exponentials.

@@ -42,8 +42,8 @@ void draw_one(Combine combine, const double* row_weights, const double* col_weig
 
 }  // namespace
 
-// Tile by tile, in a copy small enough for the first cache: a whole kernel is not, and rows of a map
-// whose width is a power of two would push each other out.
+// Tile by tile, in a copy small enough for the first cache: a whole kernel is not, and rows of a
+// map whose width is a power of two would push each other out.
 template <typename Acc>
 void draw_splats(const Splat* splats, std::int64_t begin, std::int64_t end, const Acc* weights,
                  std::int64_t first_row, std::int64_t last_row, bool fresh, SplatMap<Acc> map) {

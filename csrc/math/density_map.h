@@ -17,6 +17,8 @@ struct Window {
   std::int64_t last;
 };
 
+FASTCOUNT_HD bool is_finite(double value) { return value - value == 0.0; }
+
 FASTCOUNT_HD bool inside_axis(double position, std::int64_t size) {
   return position >= -0.5 && position < static_cast<double>(size) - 0.5;  // false for NaN
 }
@@ -61,8 +63,9 @@ FASTCOUNT_HD double full_window_sum(double fraction, double sigma, std::int64_t 
     const double low = -static_cast<double>(radius) - 0.5 - fraction;
     const double high = static_cast<double>(radius) + 0.5 - fraction;
     const double integral = sigma * 1.25331413731550025121 * (erf(high * scale) - erf(low * scale));
-    const double slopes = 2.0 * rate * (low * exp_nonpositive(-low * low * rate) -
-                                        high * exp_nonpositive(-high * high * rate));
+    const double slopes =
+        2.0 * rate *
+        (low * exp_nonpositive(-low * low * rate) - high * exp_nonpositive(-high * high * rate));
     return (integral - slopes / 24.0) * exp(fraction * fraction * rate);
   }
   const double reach = 40.0 * sigma + 2.0;  // beyond it every weight is 0

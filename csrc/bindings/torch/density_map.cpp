@@ -23,9 +23,6 @@ using torch::headeronly::IntHeaderOnlyArrayRef;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// Float32 sums of up to this many equal terms are off by less than 1e-5 of their value.
-constexpr std::int64_t kMostFloatTerms = 256;
-
 // The first level whose stride divides this one's, the coarsest of them; -1 where there is none.
 int source_of(const std::vector<DensityGrid>& grids, std::size_t level) {
   for (std::size_t i = level; i-- > 0;) {
@@ -102,13 +99,12 @@ std::vector<Tensor> drawn(const Tensor& points, DensityPoints data,
 
 // Float32 is enough for a full-resolution map of points that stand apart. Elsewhere float64 adds
 // up: coarse maps are small, and crowds would lose small terms.
-bool float_is_enough(DensityPoints data, const std::vector<std::int64_t>& offsets,
-                     DensityGrid grid, double truncate) {
+bool float_is_enough(DensityPoints data, const std::vector<std::int64_t>& offsets, DensityGrid grid,
+                     double truncate) {
   for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
     const std::int64_t count = offsets[i + 1] - offsets[i];
     const DensityPoints set{data.xy + 2 * offsets[i], data.sigma + offsets[i]};
-    if (count > kMostFloatTerms &&
-        cpu::max_overlap(set, count, grid, truncate) > kMostFloatTerms) {
+    if (count > kMostFloatTerms && cpu::max_overlap(set, count, grid, truncate) > kMostFloatTerms) {
       return false;
     }
   }
@@ -142,8 +138,8 @@ std::vector<Tensor> density_pyramid(const Tensor& points, const Tensor& sigma,
                         (!full.empty() || float_is_enough(data, offsets, grid, truncate));
     (single ? full : coarse).push_back(grid);
   }
-  std::vector<Tensor> maps = drawn<float>(points, data, offsets, full, truncate, renormalize,
-                                          ScalarType::Float, dtype);
+  std::vector<Tensor> maps =
+      drawn<float>(points, data, offsets, full, truncate, renormalize, ScalarType::Float, dtype);
   for (Tensor& map : drawn<double>(points, data, offsets, coarse, truncate, renormalize,
                                    ScalarType::Double, dtype)) {
     maps.push_back(map);

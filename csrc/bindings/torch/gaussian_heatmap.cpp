@@ -47,6 +47,14 @@ void draw(HeatmapPoints points, const std::vector<std::int64_t>& offsets, Heatma
   }
 }
 
+std::int64_t largest_set(const std::vector<std::int64_t>& offsets) {
+  std::int64_t most = 0;
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    most = std::max(most, offsets[i + 1] - offsets[i]);
+  }
+  return most;
+}
+
 Tensor gaussian_heatmap(const Tensor& points, const Tensor& sigma,
                         const std::optional<Tensor>& labels, IntHeaderOnlyArrayRef counts,
                         std::int64_t height, std::int64_t width, std::int64_t classes,
@@ -79,15 +87,16 @@ Tensor gaussian_heatmap(const Tensor& points, const Tensor& sigma,
   const std::vector<std::int64_t> shape{static_cast<std::int64_t>(counts.size()), classes,
                                         grid.rows(), grid.cols()};
   if (offsets.back() == 0) return torch::stable::new_zeros(points, shape, dtype);
-  Tensor map = torch::stable::new_empty(points, shape, dtype);
   const std::int64_t rows = classes * grid.rows();
-  if (dtype == ScalarType::Float) {
+  // Sums of many small terms need float64.
+  if (dtype == ScalarType::Float && (!add || largest_set(offsets) <= kMostFloatTerms)) {
+    Tensor map = torch::stable::new_empty(points, shape, ScalarType::Float);
     draw(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<float>());
-  } else {
-    STD_TORCH_CHECK(dtype == ScalarType::Double, "dtype must be float32 or float64");
-    draw(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<double>());
+    return map;
   }
-  return map;
+  Tensor map = torch::stable::new_empty(points, shape, ScalarType::Double);
+  draw(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<double>());
+  return torch::stable::to(map, dtype);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@
 namespace fastcount {
 
 // Where each set begins in `points` [T, 2] float64; the last entry is T.
-inline std::vector<std::int64_t> check_point_sets(
-    const torch::stable::Tensor& points, torch::headeronly::IntHeaderOnlyArrayRef counts) {
+inline std::vector<std::int64_t> check_point_sets(const torch::stable::Tensor& points,
+                                                  torch::headeronly::IntHeaderOnlyArrayRef counts) {
   STD_TORCH_CHECK(points.dim() == 2 && points.size(1) == 2, "points must have shape (T, 2)");
   STD_TORCH_CHECK(points.scalar_type() == torch::headeronly::ScalarType::Double,
                   "points must be float64");

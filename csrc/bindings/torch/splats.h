@@ -11,6 +11,8 @@
 
 namespace fastcount {
 
+// Float32 sums of up to this many equal terms are off by less than 1e-5 of their value.
+constexpr std::int64_t kMostFloatTerms = 256;
 // Bounds the memory held beside the map: weights and splats are made for a part of the points.
 constexpr std::int64_t kMostPoints = 16384;
 constexpr std::int64_t kMostWeights = std::int64_t{1} << 22;

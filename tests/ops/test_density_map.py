@@ -1,0 +1,277 @@
+"""Density maps: the count is kept, the shape is the definition's, the bits are always the same."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from fastcount import ops
+from fastcount.ops import reference
+
+SIZE = (37, 53)
+
+
+def random_points(count: int, size: tuple[int, int], seed: int = 0) -> torch.Tensor:
+    """Points of which some lie outside the picture."""
+    generator = torch.Generator().manual_seed(seed)
+    unit = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+    return (unit * 1.2 - 0.1) * torch.tensor([size[1], size[0]], dtype=torch.float64) - 0.5
+
+
+def number_inside(points: torch.Tensor, size: tuple[int, int]) -> int:
+    x, y = points.double().unbind(1)
+    return int(((x >= -0.5) & (x < size[1] - 0.5) & (y >= -0.5) & (y < size[0] - 0.5)).sum())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    count=st.integers(0, 30),
+    sigma=st.floats(1e-6, 1e4),
+    truncate=st.floats(0.1, 8.0),
+    stride=st.integers(1, 70),
+    seed=st.integers(0, 2**31),
+    double=st.booleans(),
+)
+def test_every_point_inside_adds_one(
+    size: tuple[int, int],
+    count: int,
+    sigma: float,
+    truncate: float,
+    stride: int,
+    seed: int,
+    double: bool,
+) -> None:
+    points = random_points(count, size, seed)
+    dtype = torch.float64 if double else torch.float32
+    drawn = ops.density_map(
+        points, size, sigma=sigma, truncate=truncate, stride=stride, dtype=dtype
+    )
+    expected = number_inside(points, size)
+    assert drawn.shape == (1, 1, -(-size[0] // stride), -(-size[1] // stride))
+    assert drawn.dtype == dtype
+    assert bool((drawn >= 0).all())
+    assert float(drawn.double().sum()) == pytest.approx(expected, rel=1e-12 if double else 1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 4.0, 15.0])
+@pytest.mark.parametrize("truncate", [3.0, 4.0])
+def test_clip_equals_scipy_at_whole_pixels(sigma: float, truncate: float) -> None:
+    points = random_points(40, SIZE).round()
+    delta = np.zeros(SIZE)
+    for x, y in points.long().tolist():
+        if 0 <= x < SIZE[1] and 0 <= y < SIZE[0]:
+            delta[y, x] += 1
+    expected = gaussian_filter(delta, sigma, mode="constant", truncate=truncate)
+    drawn = ops.density_map(
+        points, SIZE, sigma=sigma, truncate=truncate, border="clip", dtype=torch.float64
+    )
+    np.testing.assert_allclose(drawn[0, 0].numpy(), expected, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("border", ["renormalize", "clip"])
+@pytest.mark.parametrize("stride", [1, 2, 3, 8, 60])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_the_reference(border: str, stride: int, dtype: torch.dtype) -> None:
+    points = [random_points(25, SIZE, 1), random_points(0, SIZE), random_points(7, SIZE, 2)]
+    sigma = [torch.linspace(0.1, 12.0, 25), 3.0, torch.tensor(2.5)]
+    arguments = {"sigma": sigma, "stride": stride, "border": border}
+    drawn = ops.density_map(points, SIZE, dtype=dtype, **arguments)
+    expected = reference.density_map(points, SIZE, dtype=torch.float64, **arguments)
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(drawn.double(), expected, rtol=tolerance, atol=tolerance * 1e-2)
+
+
+def test_stride_is_the_stride_1_map_added_up() -> None:
+    points = random_points(60, SIZE)
+    full = ops.density_map(points, SIZE, sigma=3.0, dtype=torch.float64)[0, 0]
+    pooled = ops.density_map(points, SIZE, sigma=3.0, stride=8, dtype=torch.float64)[0, 0]
+    for u, v in [(0, 0), (2, 3), (pooled.shape[0] - 1, pooled.shape[1] - 1)]:
+        cell = full[8 * u : 8 * u + 8, 8 * v : 8 * v + 8].sum()
+        torch.testing.assert_close(pooled[u, v], cell)
+
+
+@pytest.mark.parametrize("strides", [(8, 16, 32, 64, 128), (3, 1, 7, 6, 3), (5,), ()])
+def test_pyramid_equals_its_maps(strides: tuple[int, ...]) -> None:
+    points = [random_points(300, SIZE, 3), random_points(5, SIZE, 4)]
+    levels = ops.density_pyramid(points, SIZE, sigma=[4.0, 2.0], strides=strides)
+    assert len(levels) == len(strides)
+    for level, stride in zip(levels, strides, strict=True):
+        alone = ops.density_map(points, SIZE, sigma=[4.0, 2.0], stride=stride)
+        torch.testing.assert_close(level, alone, rtol=1e-6, atol=1e-9)
+
+
+def test_subpixel_position_moves_the_centre_of_mass() -> None:
+    drawn = ops.density_map(torch.tensor([[20.3, 15.8]]), SIZE, sigma=2.0, truncate=6.0)[0, 0]
+    x = (drawn.sum(0) * torch.arange(SIZE[1])).sum()
+    y = (drawn.sum(1) * torch.arange(SIZE[0])).sum()
+    assert float(x) == pytest.approx(20.3, abs=1e-3)
+    assert float(y) == pytest.approx(15.8, abs=1e-3)
+
+
+def test_the_edge_of_the_picture() -> None:
+    height, width = SIZE
+    inside = torch.tensor([[-0.5, -0.5], [width - 0.51, height - 0.51]])
+    outside = torch.tensor([[-0.51, 3.0], [3.0, -0.51], [width - 0.5, 3.0], [3.0, height - 0.5]])
+    assert float(ops.density_map(inside, SIZE).sum()) == pytest.approx(2.0, rel=1e-6)
+    assert float(ops.density_map(outside, SIZE).abs().max()) == 0.0
+    almost = torch.tensor([[0.49999999999999994, 0.0]], dtype=torch.float64)
+    assert float(ops.density_map(almost, (1, 1)).sum()) == 1.0
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    points = random_points(3000, (200, 300))
+    sigma = torch.linspace(0.5, 20.0, 3000)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            results.append(ops.density_pyramid(points, (200, 300), sigma=sigma, strides=(1, 4, 8)))
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            assert torch.equal(one, two)
+
+
+def test_a_million_points_in_one_cell() -> None:
+    points = torch.tensor([[7.25, 9.5]]).expand(1_000_000, 2)
+    drawn = ops.density_map(points, (20, 20), sigma=1.0)
+    assert float(drawn.double().sum()) == pytest.approx(1e6, rel=1e-6)
+    one = ops.density_map(points[:1], (20, 20), sigma=1.0, dtype=torch.float64)
+    torch.testing.assert_close(drawn.double(), one * 1e6, rtol=1e-6, atol=1e-6)
+
+
+def test_kernels_larger_than_the_picture() -> None:
+    points = random_points(5, SIZE)
+    for sigma in (1e3, 1e9, 1e30):
+        drawn = ops.density_map(points, SIZE, sigma=sigma, dtype=torch.float64)
+        assert float(drawn.sum()) == pytest.approx(number_inside(points, SIZE), rel=1e-12)
+
+
+@pytest.mark.parametrize(("sigma", "truncate"), [(900.0, 4.0), (2000.0, 3.0), (2000.0, 1.9)])
+def test_clip_divides_by_the_whole_window(sigma: float, truncate: float) -> None:
+    point = torch.tensor([[20.3, 15.8]], dtype=torch.float64)
+    wide = ops.density_map(
+        point, SIZE, sigma=sigma, truncate=truncate, border="clip", dtype=torch.float64
+    )[0, 0]
+    radius = int(truncate * sigma + 0.5)
+
+    def axis(position: float, centre: int, size: int) -> torch.Tensor:
+        pixels = torch.arange(centre - radius, centre + radius + 1, dtype=torch.float64)
+        weights = torch.exp(-((pixels - position) ** 2) / (2 * sigma**2))
+        return (weights / weights.sum())[radius - centre : radius - centre + size]
+
+    expected = axis(15.8, 16, SIZE[0])[:, None] * axis(20.3, 20, SIZE[1])[None, :]
+    torch.testing.assert_close(wide, expected, rtol=1e-11, atol=0.0)
+
+
+def test_sides_beyond_memory() -> None:
+    side = 2**31 - 1
+    coarse = ops.density_map(torch.tensor([[1e9, 2e9]]), (side, side), stride=2**28)
+    assert coarse.shape == (1, 1, 8, 8)
+    assert float(coarse.sum()) == pytest.approx(1.0, rel=1e-5)
+    assert float(coarse[0, 0, 7, 3]) == pytest.approx(1.0, rel=1e-5)
+    with pytest.raises(RuntimeError, match="memory|alloc|overflow"):
+        ops.density_map(torch.zeros(1, 2), (side, side))
+    with pytest.raises(ValueError, match="size"):
+        ops.density_map(torch.zeros(1, 2), (2**31, 5))
+
+
+def test_a_crowd_takes_well_under_a_second() -> None:
+    size = (2013, 2902)
+    points = random_points(12865, size)
+    sigma = torch.linspace(1.0, 20.0, 12865)
+    start = time.process_time()
+    drawn = ops.density_map(points, size, sigma=sigma)
+    assert time.process_time() - start < 1.0
+    assert float(drawn.double().sum()) == pytest.approx(number_inside(points, size), rel=1e-5)
+
+
+def test_inputs_in_many_forms() -> None:
+    points = random_points(10, SIZE).float()
+    plain = ops.density_map(points, SIZE, sigma=3.0)
+    strided = torch.stack([points[:, 1], points[:, 0]], dim=1).flip(1)
+    assert torch.equal(ops.density_map(strided, SIZE, sigma=3.0), plain)
+    sigma = torch.full((20,), 3.0)[::2]
+    assert torch.equal(ops.density_map(points, SIZE, sigma=sigma), plain)
+    assert torch.equal(ops.density_map([points], SIZE, sigma=torch.tensor([3.0])), plain)
+    assert torch.equal(ops.density_map(points, torch.Size(SIZE), sigma=3), plain)
+    assert ops.density_map([], SIZE).shape == (0, 1, *SIZE)
+    assert float(ops.density_map(torch.empty(0, 2), SIZE).abs().sum()) == 0.0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(ops.density_map(points, SIZE, sigma=3.0), plain)
+    with torch.inference_mode():
+        assert torch.equal(ops.density_map(points, SIZE, sigma=3.0), plain)
+
+
+@pytest.mark.parametrize(
+    ("points", "arguments", "error", "words"),
+    [
+        (torch.zeros(3, 3), {}, ValueError, r"points must have shape \(N, 2\)"),
+        (torch.zeros(3, 2, dtype=torch.int64), {}, TypeError, "points must be floating point"),
+        ([[1.0, 2.0]], {}, TypeError, r"points\[0\] must be a tensor"),
+        (torch.tensor([[1.0, float("nan")]]), {}, ValueError, "points holds a value"),
+        (torch.tensor([[1.0, float("inf")]]), {}, ValueError, "points holds a value"),
+        (torch.zeros(3, 2), {"sigma": 0.0}, ValueError, "sigma must be positive"),
+        (torch.zeros(3, 2), {"sigma": torch.tensor([1.0, -1.0, 1.0])}, ValueError, "got -1"),
+        (torch.zeros(3, 2), {"sigma": torch.ones(2)}, ValueError, "sigma must be a number or have"),
+        (torch.zeros(3, 2), {"sigma": "wide"}, TypeError, "sigma must be a number"),
+        ([torch.zeros(3, 2)], {"sigma": [1.0, 2.0]}, ValueError, "sigma has 2 entries for 1"),
+        (torch.zeros(3, 2), {"stride": 0}, ValueError, "strides?"),
+        (torch.zeros(3, 2), {"stride": 1.5}, TypeError, "stride must be a whole number"),
+        (torch.zeros(3, 2), {"truncate": 0.0}, ValueError, "truncate must be positive"),
+        (torch.zeros(3, 2), {"border": "wrap"}, ValueError, "border must be one of"),
+        (torch.zeros(3, 2), {"dtype": torch.float16}, TypeError, "dtype must be"),
+        (torch.zeros(3, 2), {"size": (0, 4)}, ValueError, "size must be at least 1"),
+        (torch.zeros(3, 2), {"size": (4.0, 4)}, TypeError, "size must hold two whole numbers"),
+        (torch.zeros(3, 2), {"size": (4, 4, 4)}, ValueError, r"size must be \(H, W\)"),
+        (
+            [torch.zeros(3, 2), torch.zeros(3, 2, device="meta")],
+            {},
+            ValueError,
+            r"points\[1\] is on meta",
+        ),
+        (torch.zeros(3, 2), {"sigma": torch.ones(3, device="meta")}, ValueError, "sigma is on meta"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    points: object, arguments: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        ops.density_map(points, **{"size": SIZE, **arguments})
+
+
+def test_a_gradient_is_refused() -> None:
+    points = torch.rand(3, 2, requires_grad=True)
+    drawn = ops.density_map(points, SIZE)
+    with pytest.raises(RuntimeError, match="no gradient with respect to points"):
+        drawn.sum().backward()
+    sigma = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="no gradient"):
+        ops.density_map(points.detach(), SIZE, sigma=sigma).sum().backward()
+
+
+def test_opcheck() -> None:
+    points, sigma = random_points(9, SIZE), torch.full((9,), 2.0, dtype=torch.float64)
+    arguments = (points, sigma, [4, 5], *SIZE, [1, 8, 16], 3.0, True, torch.float32)
+    torch.library.opcheck(torch.ops.fastcount.density_pyramid.default, arguments)
+
+
+def test_compiles_without_a_graph_break() -> None:
+    def twice(points: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return ops.density_map([points, points], SIZE, sigma=[sigma, 3.0], stride=2) * 2
+
+    compiled = torch.compile(twice, fullgraph=True, backend="aot_eager")
+    for count in (5, 9, 12):  # the second shape makes the graph dynamic
+        points, sigma = random_points(count, SIZE).float(), torch.full((count,), 2.0)
+        torch.testing.assert_close(compiled(points, sigma), twice(points, sigma))
+    with pytest.raises(RuntimeError, match="points must be finite"):
+        compiled(torch.full((5, 2), float("nan")), torch.ones(5))
