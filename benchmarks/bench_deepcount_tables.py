@@ -13,7 +13,6 @@ import argparse
 import platform
 import statistics
 import time
-from typing import cast
 
 import torch
 from rich.console import Console
@@ -77,9 +76,8 @@ def table_7(full: Profile) -> None:
         table.add_row(str(k), number(paper) + ("*" if k == 1 else ""), number(ours))
     console.print(table)
     console.print(
-        "* a misprint: 6,034 is the sum of the backbone's own column in Table 5. The layers that "
-        "Table 5\n  lists for branch 1 add up to "
-        f"{number(sum(BRANCH_1))}; unrounded, {number(full.part('branches.1'))}."
+        "* a misprint: 6,034 is the backbone's own sum, of Table 5's last column before rounding. "
+        f"Table 5's layers of branch 1 add up to {number(sum(BRANCH_1))}, as ours do."
     )
 
 
@@ -116,8 +114,7 @@ def frames_per_second(device: torch.device, seconds: float) -> dict[str, dict[st
             "deepcount": create_model("deepcount", branches=()),
         }
         networks = {
-            name: cast(nn.Module, model.eval().to(device=device, memory_format=memory))
-            for name, model in models.items()
+            name: model.eval().to(device).to(memory_format=memory) for name, model in models.items()
         }
         images = torch.rand(1, 3, *SIZE, device=device).to(memory_format=memory)
         times: dict[str, list[float]] = {name: [] for name in networks}
@@ -133,12 +130,17 @@ def frames_per_second(device: torch.device, seconds: float) -> dict[str, dict[st
 
 
 def once(network: nn.Module, images: torch.Tensor) -> float:
-    synchronize = torch.cuda.synchronize if images.is_cuda else lambda: None
-    synchronize()
+    """Seconds of one pass, the device idle before and after."""
+    wait_for(images.device)
     start = time.perf_counter()
     network(images)
-    synchronize()
+    wait_for(images.device)
     return time.perf_counter() - start
+
+
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def machine(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""What the tests of all density regressors share."""
+"""Slow references and checks that the tests of several models share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastcount.models import Target
+from fastcount.models import CountingModel, Target
 from fastcount.models.parts.density_regression import DensityRegression
 
 
@@ -46,7 +46,7 @@ def slow_adaptive_sigma(points: Tensor) -> list[float]:
 
 
 def overfit(
-    model: DensityRegression, images: Tensor, targets: list[Target], *, lr: float, steps: int
+    model: CountingModel, images: Tensor, targets: list[Target], *, lr: float, steps: int
 ) -> float:
     """Trains ``model`` on these pictures alone; the largest relative error of a count after."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
