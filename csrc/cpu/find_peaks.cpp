@@ -1,9 +1,12 @@
 #include "cpu/find_peaks.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "cpu/multiversion.h"
 
@@ -15,14 +18,14 @@ template <typename T>
 FASTCOUNT_INLINE bool load_keys(const T* row, std::int64_t width, OrderKey<T> threshold,
                                 OrderKey<T>* keys) {
   using Key = OrderKey<T>;
-  Key most = absent_key<Key>();
+  Key any = 0;  // an or of differences: the vectoriser knows no maximum of a selection
   for (std::int64_t x = 0; x < width; ++x) {
     const Key key = order_key(row[x]);
     const Key kept = key >= threshold ? key : absent_key<Key>();
     keys[x] = kept;
-    most = kept > most ? kept : most;
+    any |= kept ^ absent_key<Key>();
   }
-  return most != absent_key<Key>();
+  return any != 0;
 }
 
 // Sums down the three rows around `y`, zeros outside, with one zero at either end of the row.
@@ -62,21 +65,22 @@ FASTCOUNT_INLINE void raise(Key* kept, const Key* other, std::int64_t count) {
 // greatest[x] = the greatest key within `radius`; runs[x] = that of keys[x .. x + radius - 1].
 template <typename Key>
 FASTCOUNT_INLINE void compare_in_row(const Key* keys, const Key* runs, std::int64_t width,
-                                     std::int64_t radius, Key* candidates, Key* greatest) {
+                                     std::int64_t radius, Key strict, Key* candidates,
+                                     Key* greatest) {
   for (std::int64_t x = 0; x < width; ++x) {
     const Key before = runs[x - radius];
     const Key after = runs[x + 1];
     const Key sides = before > after ? before : after;
-    candidates[x] = beats_window(keys[x], before, after) ? keys[x] : absent_key<Key>();
+    candidates[x] = beats_window(keys[x], before, after, strict) ? keys[x] : absent_key<Key>();
     greatest[x] = keys[x] > sides ? keys[x] : sides;
   }
 }
 
 template <typename Key>
 FASTCOUNT_INLINE void mark_peaks(const Key* candidates, const Key* before, const Key* after,
-                                 std::int64_t width, unsigned char* marks) {
+                                 std::int64_t width, Key strict, unsigned char* marks) {
   for (std::int64_t x = 0; x < width; ++x) {
-    marks[x] = beats_window(candidates[x], before[x], after[x]) ? 1 : 0;
+    marks[x] = beats_window(candidates[x], before[x], after[x], strict) ? 1 : 0;
   }
 }
 
@@ -102,13 +106,15 @@ FASTCOUNT_INLINE void mark_peaks(const Key* candidates, const Key* before, const
   }                                                                                           \
   FASTCOUNT_MULTIVERSION                                                                      \
   void compare_row(const OrderKey<T>* keys, const OrderKey<T>* runs, std::int64_t width,      \
-                   std::int64_t radius, OrderKey<T>* candidates, OrderKey<T>* greatest) {     \
-    compare_in_row(keys, runs, width, radius, candidates, greatest);                          \
+                   std::int64_t radius, OrderKey<T> strict, OrderKey<T>* candidates,          \
+                   OrderKey<T>* greatest) {                                                   \
+    compare_in_row(keys, runs, width, radius, strict, candidates, greatest);                  \
   }                                                                                           \
   FASTCOUNT_MULTIVERSION                                                                      \
   void mark_row(const OrderKey<T>* candidates, const OrderKey<T>* before,                     \
-                const OrderKey<T>* after, std::int64_t width, unsigned char* marks) {         \
-    mark_peaks(candidates, before, after, width, marks);                                      \
+                const OrderKey<T>* after, std::int64_t width, OrderKey<T> strict,             \
+                unsigned char* marks) {                                                       \
+    mark_peaks(candidates, before, after, width, strict, marks);                              \
   }
 
 FASTCOUNT_PEAK_LOOPS(float)
@@ -142,20 +148,18 @@ void heighten(Key* rows, std::int64_t count, std::int64_t width, std::int64_t le
   }
 }
 
+// `marks` holds 0 or 1 a pixel; read eight at a time, so that rows with few peaks cost little. The
+// first of eight is the lowest byte: processors here are little-endian.
 template <typename T>
-void append_marked(const unsigned char* marks, const OrderKey<T>* keys, std::int64_t width,
+void append_marked(const std::vector<unsigned char>& marks, const OrderKey<T>* keys,
                    std::int64_t first_index, std::vector<Peak<T>>& peaks) {
-  std::int64_t x = 0;
-  for (; x + 8 <= width; x += 8) {
-    std::uint64_t eight;
-    std::memcpy(&eight, marks + x, sizeof(eight));
-    if (eight == 0) continue;
-    for (std::int64_t i = x; i < x + 8; ++i) {
-      if (marks[i]) peaks.push_back({keys[i], static_cast<std::int32_t>(first_index + i)});
+  for (std::size_t word = 0; word < marks.size(); word += 8) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, marks.data() + word, std::min<std::size_t>(8, marks.size() - word));
+    for (; eight != 0; eight &= eight - 1) {
+      const auto x = static_cast<std::int64_t>(word) + std::countr_zero(eight) / 8;
+      peaks.push_back({keys[x], static_cast<std::int32_t>(first_index + x)});
     }
-  }
-  for (; x < width; ++x) {
-    if (marks[x]) peaks.push_back({keys[x], static_cast<std::int32_t>(first_index + x)});
   }
 }
 
@@ -175,6 +179,7 @@ class Strip {
         across_(std::min(rule.radius, rule.width - 1)),
         down_(std::min(rule.radius, rule.height - 1)),
         threshold_(order_key(static_cast<T>(rule.threshold))),
+        strict_(rule.strict ? 1 : 0),
         scratch_(scratch) {
     const auto held = static_cast<std::size_t>(last - first + 2 * down_);
     const auto width = static_cast<std::size_t>(rule.width);
@@ -202,8 +207,8 @@ class Strip {
       if (!scratch_.alive[static_cast<std::size_t>(i + down_)]) continue;
       const Key* row = candidates(i);
       mark_row(row, down_ > 0 ? greatest(i) : absent, down_ > 0 ? greatest(i + 1 + down_) : absent,
-               rule_.width, scratch_.marks.data());
-      append_marked<T>(scratch_.marks.data(), row, rule_.width, (first_ + i) * rule_.width, peaks);
+               rule_.width, strict_, scratch_.marks.data());
+      append_marked<T>(scratch_.marks, row, (first_ + i) * rule_.width, peaks);
     }
   }
 
@@ -242,7 +247,7 @@ class Strip {
     // A strip keeps the candidates of its own rows only; the others' go to the end of the block.
     const bool own = y >= first_ && y < last_;
     Key* kept = own ? candidates(y - first_) : greatest(last_ - first_ + 2 * down_);
-    compare_row(keys, runs + across_, width, across_, kept, greatest(at));
+    compare_row(keys, runs + across_, width, across_, strict_, kept, greatest(at));
     return true;
   }
 
@@ -253,6 +258,7 @@ class Strip {
   std::int64_t across_;
   std::int64_t down_;
   Key threshold_;
+  Key strict_;
   PeakScratch<T>& scratch_;
 };
 
@@ -265,16 +271,22 @@ void radix_sort(std::vector<Peak<T>>& peaks, std::vector<Peak<T>>& spare) {
   const auto rising = [](const Peak<T>& peak) {  // greater where the key is smaller
     return static_cast<Bits>(std::numeric_limits<OrderKey<T>>::max()) - static_cast<Bits>(peak.key);
   };
+  constexpr int kPasses = (8 * static_cast<int>(sizeof(Bits)) + kDigit - 1) / kDigit;
+  const auto digit = [](Bits bits, int pass) {
+    return static_cast<std::size_t>(bits >> (pass * kDigit)) & (kBuckets - 1);
+  };
+  std::array<std::array<std::uint32_t, kBuckets>, kPasses> counts{};
+  for (const Peak<T>& peak : peaks) {
+    const Bits bits = rising(peak);
+    for (int pass = 0; pass < kPasses; ++pass) ++counts[pass][digit(bits, pass)];
+  }
   spare.resize(peaks.size());
-  for (int shift = 0; shift < static_cast<int>(8 * sizeof(Bits)); shift += kDigit) {
-    std::size_t starts[kBuckets + 1] = {};
-    const auto digit = [&](const Peak<T>& peak) {
-      return static_cast<std::size_t>(rising(peak) >> shift) & (kBuckets - 1);
-    };
-    for (const Peak<T>& peak : peaks) ++starts[digit(peak) + 1];
-    if (starts[digit(peaks[0]) + 1] == peaks.size()) continue;
-    for (std::size_t i = 0; i < kBuckets; ++i) starts[i + 1] += starts[i];
-    for (const Peak<T>& peak : peaks) spare[starts[digit(peak)]++] = peak;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    std::array<std::uint32_t, kBuckets>& starts = counts[pass];
+    if (starts[digit(rising(peaks[0]), pass)] == peaks.size()) continue;
+    std::uint32_t start = 0;
+    for (std::uint32_t& bucket : starts) start += std::exchange(bucket, start);
+    for (const Peak<T>& peak : peaks) spare[starts[digit(rising(peak), pass)]++] = peak;
     peaks.swap(spare);
   }
 }

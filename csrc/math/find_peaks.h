@@ -58,6 +58,12 @@ FASTCOUNT_HD bool beats_window(Key key, Key before, Key after) {
   return (key > before) & (key >= after);
 }
 
+// The same where `strict` is 1: nothing after it is equal either. No key is the greatest integer.
+template <typename Key>
+FASTCOUNT_HD bool beats_window(Key key, Key before, Key after, Key strict) {
+  return (key > before) & (key >= after + strict);
+}
+
 // The 3 x 3 mean, added in a fixed order: down each column, then across.
 template <typename T>
 FASTCOUNT_HD T mean_of_nine(T left, T middle, T right) {

@@ -16,7 +16,7 @@ from fastcount.ops.points import Points
 def _check_positive(value: float, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (value > 0 and math.isfinite(value)):
+    if not (0 < value < math.inf):
         raise ValueError(f"{name} must be positive and finite, got {value}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -123,7 +122,7 @@ def _check(scores: Tensor, kernel_size: int, threshold: float, smooth: int) -> N
         raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise TypeError(f"threshold must be a number, got {threshold!r}")
-    if math.isnan(threshold):
+    if threshold != threshold:
         raise ValueError("threshold must be a number, got NaN")
     if smooth not in (0, 3):
         raise ValueError(f"smooth must be 0 (off) or 3 (mean of 3 x 3 pixels), got {smooth!r}")

@@ -31,7 +31,9 @@ PeakRule check_rule(const Tensor& scores, std::int64_t kernel_size, double thres
   STD_TORCH_CHECK(max_peaks >= 1, "max_peaks must be at least 1, got ", max_peaks);
   const std::int64_t height = scores.size(2);
   const std::int64_t width = scores.size(3);
-  STD_TORCH_CHECK(width == 0 || height <= std::numeric_limits<std::int32_t>::max() / width,
+  STD_TORCH_CHECK(width == 0 || height == 0 ||
+                      (width <= std::numeric_limits<std::int32_t>::max() &&
+                       height <= std::numeric_limits<std::int32_t>::max() / width),
                   "a map must have fewer than 2^31 pixels, got ", height, " x ", width);
   return {height, width, kernel_size / 2, threshold, smooth};
 }
@@ -68,6 +70,11 @@ PeaksOfMaps<T> peaks_of_maps(const Tensor& scores, const PeakRule& rule, std::in
     for (std::int64_t map = begin; map < end; ++map) {
       std::vector<Peak<T>>& peaks = found[static_cast<std::size_t>(map)];
       peaks = std::move(parts[static_cast<std::size_t>(map * strips)]);
+      std::size_t total = peaks.size();
+      for (std::int64_t strip = 1; strip < strips; ++strip) {
+        total += parts[static_cast<std::size_t>(map * strips + strip)].size();
+      }
+      peaks.reserve(total);
       for (std::int64_t strip = 1; strip < strips; ++strip) {
         const auto& more = parts[static_cast<std::size_t>(map * strips + strip)];
         peaks.insert(peaks.end(), more.begin(), more.end());
@@ -82,7 +89,7 @@ PeaksOfMaps<T> peaks_of_maps(const Tensor& scores, const PeakRule& rule, std::in
 }
 
 template <typename T>
-void write_peak(const Peak<T>& peak, std::int64_t width, float* point, T* score) {
+void write_peak(const Peak<T>& peak, std::int32_t width, float* point, T* score) {
   point[0] = static_cast<float>(peak.index % width);
   point[1] = static_cast<float>(peak.index / width);
   *score = value_of_key<T>(peak.key);
@@ -103,12 +110,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> listed(const Tensor& scores, const Pe
   std::int64_t* image = batch.mutable_data_ptr<std::int64_t>();
   std::int64_t* plane = channel.mutable_data_ptr<std::int64_t>();
   const std::int64_t channels = scores.size(1);
+  const auto width = static_cast<std::int32_t>(rule.width);
   for (std::size_t map = 0; map < found.size(); ++map) {
-    for (const Peak<T>& peak : found[map]) {
-      write_peak(peak, rule.width, point, value++);
+    const std::vector<Peak<T>>& peaks = found[map];
+    image = std::fill_n(image, peaks.size(), static_cast<std::int64_t>(map) / channels);
+    plane = std::fill_n(plane, peaks.size(), static_cast<std::int64_t>(map) % channels);
+    for (const Peak<T>& peak : peaks) {
+      write_peak(peak, width, point, value++);
       point += 2;
-      *image++ = static_cast<std::int64_t>(map) / channels;
-      *plane++ = static_cast<std::int64_t>(map) % channels;
     }
   }
   return {points, values, batch, channel};
@@ -130,7 +139,7 @@ std::tuple<Tensor, Tensor, Tensor> padded(const Tensor& scores, const PeakRule& 
   std::fill(point, point + points.numel(), -1.0F);
   for (const auto& peaks : found) {
     for (std::size_t i = 0; i < peaks.size(); ++i) {
-      write_peak(peaks[i], rule.width, point + 2 * i, value + i);
+      write_peak(peaks[i], static_cast<std::int32_t>(rule.width), point + 2 * i, value + i);
     }
     *count++ = static_cast<std::int64_t>(peaks.size());
     point += 2 * max_peaks;

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "bindings/torch/point_tree.h"
 #include "bindings/torch/points.h"
 
 namespace fastcount {
@@ -23,19 +24,8 @@ void mean_distances(const double* xy, std::int64_t count, std::int64_t k, double
     return;
   }
   const std::int64_t nearest = std::min(k, count - 1);
-  std::vector<cpu::TreePoint> points(static_cast<std::size_t>(count));
-  const int levels = cpu::tree_levels(count);
-  std::vector<cpu::Box> boxes(std::size_t{2} << levels);
-  const cpu::PointTree tree{points.data(), boxes.data(), count, levels};
-  cpu::load_points(tree, xy);
-  for (int level = 0; level < levels; ++level) {
-    const std::int64_t nodes = std::int64_t{1} << level;
-    const std::int64_t grain = 2048 * nodes / count + 1;
-    torch::stable::parallel_for(0, nodes, grain, [&](std::int64_t begin, std::int64_t end) {
-      cpu::split_level(tree, level, begin, end);
-    });
-  }
-  cpu::tighten_boxes(tree);
+  const BuiltTree built(xy, count);
+  const cpu::PointTree& tree = built.tree();
   torch::stable::parallel_for(0, tree.leaves(), 64, [&](std::int64_t begin, std::int64_t end) {
     std::vector<double> best(static_cast<std::size_t>(nearest * cpu::kLanes));
     cpu::knn_distance_leaves(tree, nearest, begin, end, best.data(), distance);

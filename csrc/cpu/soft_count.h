@@ -1,0 +1,50 @@
+// Softened peaks, the detection map made of them and its sum, and their gradient, on a CPU.
+//
+// Floor: forward 8 HW bytes (read and write; 4 HW where only the sum is wanted), backward 12 HW.
+// Work: 2 k comparisons, one or two exponentials a pixel; backward, the k * k window is searched
+// again for its maximum where something is to be passed to it.
+//
+// Rows are independent work. A row of the gradient gathers from the windows that reach it, always
+// in reading order, so the bits do not depend on how rows are divided between threads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "math/soft_count.h"
+
+namespace fastcount::cpu {
+
+struct MapShape {
+  std::int64_t height;
+  std::int64_t width;
+  std::int64_t radius;  // of the window
+};
+
+template <typename T>
+struct SoftCountScratch {
+  std::vector<T> line;
+  std::vector<T> greatest;
+  std::vector<T> own;
+  std::vector<T> passed;
+};
+
+// out[row] = soft_peak of each pixel of rows first .. last - 1.
+template <typename T>
+void soft_peak_rows(const T* map, const MapShape& shape, T beta, std::int64_t first,
+                    std::int64_t last, SoftCountScratch<T>& scratch, T* out);
+
+// The same through soft_detection; sums[row] receives each row's sum.
+template <typename T>
+void soft_count_rows(const T* map, const MapShape& shape, const SoftCountRule<T>& rule,
+                     std::int64_t first, std::int64_t last, SoftCountScratch<T>& scratch, T* out,
+                     double* sums);
+
+// Rows first .. last - 1 of the gradient by `map`. `grad`: by each output pixel, or null for 0.
+// `detect`: whether the output went through soft_detection; then `grad_sum` is added to each.
+template <typename T>
+void soft_count_gradient_rows(const T* map, const MapShape& shape, const SoftCountRule<T>& rule,
+                              bool detect, const T* grad, T grad_sum, std::int64_t first,
+                              std::int64_t last, SoftCountScratch<T>& scratch, T* out);
+
+}  // namespace fastcount::cpu

@@ -1,0 +1,83 @@
+"""How far every pixel is from the points, and RAZ-Net's attention map made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
+from fastcount.ops.knn_distance import check_neighbours
+from fastcount.ops.points import Points, check_size, check_stride, flatten_points
+
+
+def neighbour_distance_map(
+    points: Points, size: Sequence[int], *, k: int = 3, stride: int = 1
+) -> Tensor:
+    r"""Mean Euclidean distance from each pixel to its k nearest points.
+
+    .. math:: d(x) = \frac{1}{k} \sum_{j \in N_k(x)} \lVert x - p_j \rVert
+
+    Exact. Points outside the picture count as absent. With fewer than ``k`` points inside, the mean
+    is over those there are; without any it is inf.
+
+    Args:
+        points: (N, 2) floating point in pixels, or a sequence of such, one for each picture.
+        size: (H, W) of the picture in pixels.
+        k: how many points, at least 1.
+        stride: pixels a side of an output cell; its value is that of the cell's centre.
+
+    Returns:
+        (B, 1, ceil(H / stride), ceil(W / stride)) in pixels, of the points' dtype.
+
+    Raises:
+        TypeError, ValueError: points as :func:`knn_distance` refuses them; a size, ``k`` or
+            ``stride`` that is no whole number or below 1.
+        RuntimeError: when a gradient with respect to points is asked for.
+    """
+    height, width = check_size(size)
+    check_neighbours(k)
+    check_stride(stride)
+    sets = flatten_points(points)
+    distance: Tensor = torch.ops.fastcount.neighbour_distance_map(
+        sets.points.to(torch.float64), sets.counts, height, width, k, stride
+    )
+    return distance.to(sets.points.dtype)
+
+
+def attention_map(
+    points: Points, size: Sequence[int], *, k: int = 3, sigma: float = 3.0, stride: int = 1
+) -> Tensor:
+    r"""RAZ-Net's attention: high where points are close together.
+
+    .. math:: a(x) = \exp\left(-\frac{d(x)^2}{2 \sigma^2}\right)
+
+    with the distance of :func:`neighbour_distance_map`, whose arguments and errors these are;
+    ``sigma`` in pixels, positive. Values in [0, 1]; 0 where there are no points.
+    """
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float):
+        raise TypeError(f"sigma must be a number, got {sigma!r}")
+    if not (0 < sigma < math.inf):
+        raise ValueError(f"sigma must be positive and finite in pixels, got {sigma}")
+    distance = neighbour_distance_map(points, size, k=k, stride=stride)
+    return (distance / sigma).square().mul(-0.5).exp()
+
+
+def _fake(
+    points: Tensor, counts: Sequence[int], height: int, width: int, k: int, stride: int
+) -> Tensor:
+    return points.new_empty((len(counts), 1, -(-height // stride), -(-width // stride)))
+
+
+def _backward(ctx: Any, *grads: Any) -> Any:
+    raise RuntimeError(
+        "neighbour_distance_map and attention_map have no gradient with respect to points: "
+        "pass points.detach()"
+    )
+
+
+torch.library.register_fake("fastcount::neighbour_distance_map", _fake)
+torch.library.register_autograd("fastcount::neighbour_distance_map", _backward)

@@ -1,0 +1,125 @@
+"""CountSeg's peaks as maps: the values at strict local maxima, and a mask of the highest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastcount.ops.native import require_device
+
+
+def peak_map(maps: Tensor, *, radius: int = 1) -> Tensor:
+    """The value where it is strictly greater than every neighbour in the window, else 0.
+
+    The window is ``2 * radius + 1`` pixels a side, cut off at the border. A NaN is no peak and
+    hinders none.
+
+    Args:
+        maps: (B, C, H, W) floating point. float16 and bfloat16 are computed in float32.
+        radius: of the window in pixels, at least 0.
+
+    Returns:
+        (B, C, H, W) of the maps' dtype. The gradient passes at the peaks and nowhere else.
+
+    Raises:
+        TypeError: maps that are no floating-point tensor, a radius that is no whole number.
+        ValueError: a wrong shape, a negative radius.
+    """
+    _check_maps(maps, "maps")
+    if isinstance(radius, bool) or not isinstance(radius, int):
+        raise TypeError(f"radius must be a whole number, got {radius!r}")
+    if radius < 0:
+        raise ValueError(f"radius must be at least 0, got {radius}")
+    values = _widened(maps)
+    peaks: Tensor = torch.ops.fastcount.peak_map(values.detach(), values, radius)
+    return peaks.to(maps.dtype)
+
+
+def top_peaks_mask(peaks: Tensor, counts: Tensor) -> Tensor:
+    r"""1 at the peaks of each map that are among its ``t`` highest (CountSeg, eq. 2).
+
+    .. math:: B_c(x) = [M_c(x) \ne 0] \, [M_c(x) \ge \text{the } t_c\text{-th highest peak of } M_c]
+
+    Peaks are the entries that are not 0 (nor NaN), as :func:`peak_map` makes them. Equal heights at
+    the ``t``-th place are all in; a map with fewer than ``t`` peaks gives all of them; ``t = 0``
+    gives none.
+
+    Args:
+        peaks: (B, C, H, W) floating point. float16 and bfloat16 are computed in float32.
+        counts: (B, C) whole numbers, ``t`` of each map.
+
+    Returns:
+        (B, C, H, W) of the peaks' dtype, 0 and 1.
+
+    Raises:
+        TypeError: peaks that are no floating-point tensor, counts of no integer dtype.
+        ValueError: a wrong shape, peaks and counts on two devices.
+        RuntimeError: when a gradient with respect to peaks is asked for.
+    """
+    _check_maps(peaks, "peaks")
+    if not isinstance(counts, Tensor):
+        raise TypeError(f"counts must be a tensor (B, C), got {type(counts).__name__}")
+    if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
+        raise TypeError(
+            f"counts must have an integer dtype, got {counts.dtype}; use counts.round().long()"
+        )
+    if counts.shape != peaks.shape[:2]:
+        raise ValueError(
+            f"counts must have shape {tuple(peaks.shape[:2])}, one for each map, "
+            f"got {tuple(counts.shape)}"
+        )
+    if counts.device != peaks.device:
+        raise ValueError(
+            f"counts is on {counts.device}, peaks on {peaks.device}: move them to one device"
+        )
+    mask: Tensor = torch.ops.fastcount.top_peaks_mask(_widened(peaks), counts.to(torch.int64))
+    return mask.to(peaks.dtype)
+
+
+def _check_maps(maps: Tensor, name: str) -> None:
+    if not isinstance(maps, Tensor):
+        raise TypeError(f"{name} must be a tensor (B, C, H, W), got {type(maps).__name__}")
+    if not maps.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {maps.dtype}; use {name}.float()")
+    if maps.dim() != 4:
+        raise ValueError(f"{name} must have shape (B, C, H, W), got {tuple(maps.shape)}")
+    require_device(maps.device)
+
+
+def _widened(maps: Tensor) -> Tensor:
+    narrow = maps.dtype not in (torch.float32, torch.float64)
+    return maps.float() if narrow else maps
+
+
+def _fake_peak_map(maps: Tensor, values: Tensor, radius: int) -> Tensor:
+    return maps.new_empty(maps.shape)
+
+
+def _fake_mask(peaks: Tensor, counts: Tensor) -> Tensor:
+    return peaks.new_empty(peaks.shape)
+
+
+def _keep_maps(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    maps, _, radius = inputs
+    ctx.save_for_backward(maps)
+    ctx.radius = radius
+
+
+def _backward_peak_map(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+    if ctx.needs_input_grad[0]:
+        raise RuntimeError("where the peaks are has no gradient: pass maps.detach() for maps")
+    (maps,) = ctx.saved_tensors
+    # The map is linear in `values`: what went to a peak comes back from it.
+    return None, torch.ops.fastcount.peak_map(maps, grad, ctx.radius), None
+
+
+def _backward_mask(ctx: Any, *grads: Any) -> Any:
+    raise RuntimeError("top_peaks_mask has no gradient: pass peaks.detach()")
+
+
+torch.library.register_fake("fastcount::peak_map", _fake_peak_map)
+torch.library.register_fake("fastcount::top_peaks_mask", _fake_mask)
+torch.library.register_autograd("fastcount::peak_map", _backward_peak_map, setup_context=_keep_maps)
+torch.library.register_autograd("fastcount::top_peaks_mask", _backward_mask)

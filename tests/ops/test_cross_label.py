@@ -1,0 +1,50 @@
+"""cross_label: five pixels a point, cut off at the border."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fastcount.ops import cross_label, reference
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_by_hand(device: str) -> None:
+    label = cross_label(torch.tensor([[1.4, 0.6], [3.5, -0.5]], device=device), (3, 4))
+    assert label.dtype == torch.float32
+    # (1.4, 0.6) rounds to column 1, row 1; x = 3.5 is the right edge: outside
+    assert label.tolist() == [[[[0, 1, 0, 0], [1, 1, 1, 0], [0, 1, 0, 0]]]]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_reference(device: str, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    sets = [
+        (torch.rand(n, 2, generator=generator, dtype=torch.float64) * 30 - 4).to(device, dtype)
+        for n in (20, 0, 1, 7)
+    ]
+    for size in ((20, 23), (1, 1), (1, 30), (30, 1)):
+        label = cross_label(sets, size)
+        assert label.shape == (4, 1, *size)
+        assert torch.equal(label, reference.cross_label(sets, size))
+        assert torch.equal(cross_label(sets[0].T.contiguous().T, size), label[:1])
+
+
+def test_refusals() -> None:
+    points = torch.zeros(2, 2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="no gradient"):
+        cross_label(points, (4, 4)).sum().backward()
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        cross_label(points.detach(), (0, 4))
+    with pytest.raises(ValueError, match="not finite"):
+        cross_label(torch.full((1, 2), torch.nan), (4, 4))
+
+
+def test_opcheck_and_compile() -> None:
+    points = torch.rand(6, 2, dtype=torch.float64) * 9
+    torch.library.opcheck(torch.ops.fastcount.cross_label.default, (points, [2, 0, 4], 7, 9))
+    compiled = torch.compile(cross_label, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(points, (7, 9)), cross_label(points, (7, 9)))
