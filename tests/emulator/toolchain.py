@@ -30,6 +30,16 @@ _FLAGS = [
     f"-I{CSRC}",
     f"-isystem{TORCH / 'include'}",
 ]
+#: The generations that the package is built for; the two lines after are torch's own flags.
+_NVCC_FLAGS = [
+    *(f"-gencode=arch=compute_{gpu},code=sm_{gpu}" for gpu in (80, 90, 100)),
+    *("-D__CUDA_NO_HALF_OPERATORS__", "-D__CUDA_NO_HALF_CONVERSIONS__"),
+    *("-D__CUDA_NO_BFLOAT16_CONVERSIONS__", "-D__CUDA_NO_HALF2_OPERATORS__"),
+    "--expt-relaxed-constexpr",
+    "-std=c++20",
+    "-O3",
+    f"-I{CSRC}",
+]
 #: An error ends the process, so that a test in a subprocess fails.
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 
@@ -54,9 +64,8 @@ def _contents(files: Iterable[Path]) -> str:
     )
 
 
-def _compile(source: Path, flags: list[str]) -> Path:
+def _compile(source: Path, command: list[str]) -> Path:
     """The object of one source, made anew if it or a header that it read has changed."""
-    command = [COMPILER, *_FLAGS, *flags]
     folder = BUILD / f"{source.stem}-{_digest(source, *command)}"
     target, record = folder / "object.o", folder / "inputs"
     if target.exists() and record.exists():
@@ -64,15 +73,20 @@ def _compile(source: Path, flags: list[str]) -> Path:
         if recorded == _contents(Path(line.split()[0]) for line in recorded.splitlines()):
             return target
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{os.getpid()}.o"
+    part, listed = folder / f"{os.getpid()}.o", folder / f"{os.getpid()}.d"
     subprocess.run(
-        [*command, "-MMD", "-x", "c++", "-c", str(source), "-o", str(part)], check=True
+        [*command, "-MMD", "-MF", str(listed), "-c", str(source), "-o", str(part)], check=True
     )
-    read = part.with_suffix(".d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
-    part.with_suffix(".d").unlink()
+    read = listed.read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    listed.unlink()
     part.rename(target)
     record.write_text(_contents(map(Path, read)))
     return target
+
+
+def compile_for_gpus(source: Path) -> Path:
+    """The object of one .cu file, compiled by nvcc as setup.py does it."""
+    return _compile(source, ["nvcc", *_NVCC_FLAGS])
 
 
 def build_library(sources: list[Path], *, sanitize: bool = False) -> Path:
@@ -84,7 +98,8 @@ def build_library(sources: list[Path], *, sanitize: bool = False) -> Path:
     flags = SANITIZE if sanitize else []
     everything = [*sources, *sorted(CSRC.glob("emulator/*.cpp"))]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda source: _compile(source, flags), everything))
+        command = [COMPILER, *_FLAGS, *flags, "-x", "c++"]
+        objects = list(pool.map(lambda source: _compile(source, command), everything))
     target = BUILD / f"emulated-{_digest(*flags, *(_contents([each]) for each in objects))}.so"
     if not target.exists():
         part = target.with_suffix(f".{os.getpid()}.so")

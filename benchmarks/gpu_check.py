@@ -1,0 +1,198 @@
+"""``make gpu-check``: build for this machine's GPU, test on it, measure on it, keep a record.
+
+Needs a GPU, a CUDA toolkit and torch >= 2.11 built for CUDA, and no network. Takes under ten
+minutes: a step that outlasts its share is stopped, and the record says so. The record is
+``benchmarks/results/<gpu>-<date>.json``; it is written after every step, so a run that breaks off
+leaves what it had. Without a GPU the record is ``no-gpu-<date>.json`` and says why: whether a GPU
+could be had is readable from the record. Exit 0: every step passed; 1: one did not; 2: no GPU.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results"
+BUDGET = 570.0  # seconds for everything
+#: Seconds that a step may take at most; what is left of the budget may be less.
+LIMITS = {"build": 240, "tests": 150, "sanitizer": 120, "graphs": 60, "measurements": 120}
+#: Few and small: the sanitizer slows a kernel down a hundredfold.
+SANITIZED = "cuda and (nothing or empty or plateau or order or border or padding)"
+_DEVICE = """
+import json, torch
+found = {"torch": torch.__version__, "torch_cuda": torch.version.cuda}
+if torch.cuda.is_available():
+    device = torch.cuda.get_device_properties(0)
+    found |= {"gpu": device.name, "compute": f"{device.major}.{device.minor}"}
+    found |= {"memory_gib": round(device.total_memory / 2**30, 1)}
+    found |= {"multiprocessors": device.multi_processor_count}
+print(json.dumps(found))
+"""
+
+
+class Run:
+    """The record so far, and the clock."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.record: dict[str, Any] = {
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "commit": _words(["git", "rev-parse", "HEAD"]),
+            "changed": bool(_words(["git", "status", "--porcelain", "--untracked-files=no"])),
+            "python": platform.python_version(),
+            "machine": platform.platform(),
+            "gpu": None,
+            "steps": {},
+        }
+
+    def write(self) -> Path:
+        name = self.record["gpu"] or "no gpu"
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        path = RESULTS / f"{slug}-{self.record['date'][:10]}.json"
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.record, indent=2) + "\n")
+        return path
+
+    def step(self, name: str, command: list[str], **variables: str) -> dict[str, Any]:
+        """Run a command; keep its outcome, its time and, where it failed, its last words."""
+        left = BUDGET - (time.monotonic() - self.started)
+        limit = min(float(LIMITS[name.split(" ")[0]]), left)
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        begin = time.monotonic()
+        outcome: dict[str, Any] = {"passed": False}
+        try:
+            done = subprocess.run(
+                command,
+                cwd=REPOSITORY,
+                env={**os.environ, **variables},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=max(limit, 1.0),
+            )
+            outcome["passed"] = done.returncode == 0
+            if done.returncode != 0:
+                outcome |= {"exit": done.returncode, "output": done.stdout[-4000:]}
+        except subprocess.TimeoutExpired:
+            outcome["output"] = f"stopped after {limit:.0f} s"
+        except OSError as error:
+            outcome["output"] = str(error)
+        outcome["seconds"] = round(time.monotonic() - begin, 1)
+        self.record["steps"][name] = outcome
+        print(f"{name}: {'passed' if outcome['passed'] else 'FAILED'}", file=sys.stderr, flush=True)
+        self.write()
+        return outcome
+
+
+def _words(command: list[str]) -> str:
+    """A command's output, empty where it cannot be had."""
+    try:
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def find_gpu(run: Run) -> str | None:
+    """Put what there is into the record; why nothing can be checked, or None where all is well."""
+    found = _words([sys.executable, "-c", _DEVICE])
+    if not found:
+        return f"{sys.executable} cannot import torch: run with the Python that has it"
+    run.record |= json.loads(found)
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    run.record["driver"] = _words(query)
+    run.record["nvcc"] = (_words(["nvcc", "--version"]).splitlines() or [""])[-1]
+    if run.record["torch_cuda"] is None:
+        return f"torch {run.record['torch']} is built without CUDA"
+    if run.record["gpu"] is None:
+        return "torch finds no CUDA device"
+    if not run.record["nvcc"] and "CUDA_HOME" not in os.environ:
+        return "there is no nvcc: put the CUDA toolkit's bin folder on the PATH or set CUDA_HOME"
+    return None
+
+
+def test_on_gpu(run: Run) -> None:
+    """The operators' ordinary tests; those that name a device run on CUDA too."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "tests/ops", "-q", f"--junit-xml={report}"]
+        outcome = run.step("tests", [*command, "-k", "cuda", "-p", "no:cacheprovider"])
+        if report.exists():
+            suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
+            outcome |= {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors")}
+            outcome["skipped"] = int(suite.get("skipped", 0))
+            # All skipped is no proof of anything.
+            outcome["passed"] &= outcome["tests"] > outcome["skipped"]
+    run.write()
+
+
+def sanitize(run: Run) -> None:
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        run.record["steps"]["sanitizer"] = {
+            "passed": False,
+            "output": "compute-sanitizer is not on the PATH; it comes with the CUDA toolkit",
+        }
+        run.write()
+        return
+    for check in ("memcheck", "racecheck", "synccheck"):
+        command = [tool, "--tool", check, "--error-exitcode", "9", "--target-processes", "all"]
+        tests = [sys.executable, "-m", "pytest", "-q", "-k", SANITIZED, "-p", "no:cacheprovider"]
+        run.step(
+            f"sanitizer {check}",
+            [*command, *tests, "tests/ops/test_find_peaks.py", "tests/ops/test_cross_label.py"],
+            PYTORCH_NO_CUDA_MEMORY_CACHING="1",  # so that every tensor has its own bounds
+        )
+
+
+def measure(run: Run, name: str, what: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        script = REPOSITORY / "benchmarks" / "gpu_measure.py"
+        run.step(name, [sys.executable, str(script), what, str(out)])
+        if out.exists():
+            run.record[name] = json.loads(out.read_text())
+    run.write()
+
+
+def main() -> int:
+    run = Run()
+    missing = find_gpu(run)
+    if missing is not None:
+        run.record["gpu"] = None
+        run.record["why_no_gpu"] = missing
+        path = run.write()
+        print(f"no GPU check: {missing}\nrecord: {path}", file=sys.stderr)
+        return 2
+    built = run.step(
+        "build",
+        [sys.executable, "setup.py", "build_ext", "--inplace"],
+        FASTCOUNT_CUDA="1",
+        TORCH_CUDA_ARCH_LIST=run.record["compute"],
+    )
+    if built["passed"]:
+        test_on_gpu(run)
+        measure(run, "graphs", "graphs")
+        measure(run, "measurements", "measurements")
+        sanitize(run)
+    run.record["seconds"] = round(time.monotonic() - run.started, 1)
+    path = run.write()
+    passed = all(step["passed"] for step in run.record["steps"].values())
+    print(f"{'passed' if passed else 'FAILED'}; record: {path}", file=sys.stderr)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+// Floor: a map read and a map written, 8 HW bytes in float32.
+//
+// One block a map. The t-th highest is found by its digits, eight bits at a time from the top: how
+// many peaks that agree so far have each next digit is counted in shared memory (whole numbers, so
+// the order of counting does not show). Each digit reads the map again, 4 times in float32: small
+// maps, 14 x 14 in CountSeg, stay in the first-level cache.
+// Not yet measured on a GPU.
+#include "cuda/peak_key.h"
+#include "cuda/peak_map.h"
+
+namespace fastcount::cuda {
+namespace {
+
+constexpr int kThreads = 256;  // also the number of digits
+constexpr int kDigit = 8;
+
+// The key as an unsigned number in the same order.
+template <typename T>
+__device__ __forceinline__ std::uint64_t height_of(T entry) {
+  using Key = PeakKey<T>;
+  constexpr int kBits = 8 * sizeof(Key);
+  const auto key = static_cast<std::uint64_t>(order_key(to_compute(entry)));
+  const std::uint64_t flipped = key ^ (std::uint64_t{1} << (kBits - 1));
+  return kBits == 64 ? flipped : flipped & 0xFFFFFFFFu;
+}
+
+template <typename T>
+__device__ __forceinline__ bool is_peak(T entry) {
+  const compute_t<T> value = to_compute(entry);
+  return value < compute_t<T>(0) || value > compute_t<T>(0);  // false for NaN
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    mask_top(const T* maps, const std::int64_t* t, std::int64_t pixels, T* masks) {
+  __shared__ int digits[kThreads];
+  __shared__ std::int64_t wanted;  // which of the peaks that agree so far, the highest being 1
+  __shared__ std::uint64_t agreed;
+  const T* map = maps + blockIdx.x * pixels;
+  T* mask = masks + blockIdx.x * pixels;
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) {
+    wanted = t[blockIdx.x];
+    agreed = 0;
+  }
+  __syncthreads();
+  const bool none = wanted <= 0;
+  for (int shift = 8 * static_cast<int>(sizeof(PeakKey<T>)) - kDigit; shift >= 0 && !none;
+       shift -= kDigit) {
+    digits[thread] = 0;
+    __syncthreads();
+    const std::uint64_t same = agreed >> shift >> kDigit;
+    for (std::int64_t i = thread; i < pixels; i += kThreads) {
+      if (!is_peak(map[i])) continue;
+      const std::uint64_t height = height_of(map[i]);
+      if (height >> shift >> kDigit == same) {
+        atomicAdd(&digits[height >> shift & (kThreads - 1)], 1);
+      }
+    }
+    __syncthreads();
+    std::int64_t higher = 0;
+    for (int digit = thread + 1; digit < kThreads; ++digit) higher += digits[digit];
+    const bool lowest = thread == 0;  // fewer than t: every peak is at least this
+    const std::int64_t rank = wanted;
+    const bool mine = rank > higher && (rank <= higher + digits[thread] || lowest);
+    __syncthreads();
+    if (mine) {
+      agreed |= static_cast<std::uint64_t>(thread) << shift;
+      wanted = rank - higher;
+    }
+    __syncthreads();
+  }
+  for (std::int64_t i = thread; i < pixels; i += kThreads) {
+    const bool in = !none && is_peak(map[i]) && height_of(map[i]) >= agreed;
+    mask[i] = from_compute<T>(in ? 1 : 0);
+  }
+}
+
+}  // namespace
+
+cudaError_t top_peaks_mask(Number number, const void* peaks, const std::int64_t* t,
+                           std::int64_t count, std::int64_t pixels, void* mask,
+                           cudaStream_t stream) {
+  return visit_number(number, [&](auto zero) -> cudaError_t {
+    using T = decltype(zero);
+    return LAUNCH(mask_top<T>, static_cast<unsigned>(count), kThreads, 0, stream,
+                  static_cast<const T*>(peaks), t, pixels, static_cast<T*>(mask));
+  });
+}
+
+}  // namespace fastcount::cuda
