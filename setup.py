@@ -23,7 +23,7 @@ NVCC_FLAGS = ["-O3", "-DUSE_CUDA", "-Xcompiler=-fvisibility=hidden", *DEFINES]
 
 
 def cuda_home() -> str | None:
-    """The toolkit's root as nvcc itself tells it: the one on the PATH may be a wrapper elsewhere."""
+    """The toolkit's root as nvcc itself tells it: that on the PATH may be a wrapper elsewhere."""
     root = os.environ.get("CUDA_HOME")
     nvcc = str(Path(root, "bin", "nvcc")) if root else shutil.which("nvcc")
     if nvcc is None or shutil.which(nvcc) is None:

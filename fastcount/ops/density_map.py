@@ -119,8 +119,7 @@ def density_pyramid(
     return maps
 
 
-@torch.library.register_fake("fastcount::density_pyramid")
-def _(
+def _fake(
     points: Tensor,
     sigma: Tensor,
     counts: Sequence[int],
@@ -144,4 +143,5 @@ def _backward(ctx: Any, *grads: Any) -> Any:
     )
 
 
+torch.library.register_fake("fastcount::density_pyramid", _fake)
 torch.library.register_autograd("fastcount::density_pyramid", _backward)

@@ -128,8 +128,7 @@ def gaussian_heatmap(
     return heatmap
 
 
-@torch.library.register_fake("fastcount::gaussian_heatmap")
-def _(
+def _fake(
     points: Tensor,
     sigma: Tensor,
     labels: Tensor | None,
@@ -154,4 +153,5 @@ def _backward(ctx: Any, *grads: Any) -> Any:
     )
 
 
+torch.library.register_fake("fastcount::gaussian_heatmap", _fake)
 torch.library.register_autograd("fastcount::gaussian_heatmap", _backward)

@@ -22,7 +22,9 @@ def _explain(library: Path, error: OSError) -> str:
     text = str(error)
     torch_is = f"torch {torch.__version__} (CUDA {torch.version.cuda or 'none'})"
     if "libcudart" in text or "libc10_cuda" in text or "libtorch_cuda" in text:
-        return f"{library.name} was built for another CUDA than that of {torch_is}; {_REBUILD}\n{text}"
+        return (
+            f"{library.name} was built for another CUDA than that of {torch_is}; {_REBUILD}\n{text}"
+        )
     if "undefined symbol" in text:
         return f"{library.name} was built for a newer torch than {torch_is}; {_REBUILD}\n{text}"
     return f"{library.name} is broken or built for another machine; {_REBUILD}\n{text}"
@@ -37,7 +39,7 @@ def _load_cpu() -> None:
             "python setup.py build_ext --inplace"
         )
     try:
-        torch.ops.load_library(library)
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError as error:
         raise ImportError(_explain(library, error)) from error
 
@@ -54,7 +56,7 @@ def _load_cuda() -> str | None:
             "FASTCOUNT_CUDA=1 pip install --no-build-isolation --force-reinstall ."
         )
     try:
-        torch.ops.load_library(library)
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError as error:
         return _explain(library, error)
     return None
@@ -70,4 +72,6 @@ def require_device(device: torch.device) -> None:
     if device.type == "cuda" and cuda_error is not None:
         raise RuntimeError(f"no CUDA kernels: {cuda_error}")
     if device.type not in ("cpu", "cuda", "meta"):
-        raise RuntimeError(f"device={device}: fastcount's operators run on cpu and cuda; move there")
+        raise RuntimeError(
+            f"device={device}: fastcount's operators run on cpu and cuda; move there"
+        )

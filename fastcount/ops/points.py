@@ -37,7 +37,7 @@ class PointSets:
 
     def split(self, values: Tensor) -> Tensor | list[Tensor]:
         """Values (T, ...) in the form in which the points came: one tensor or one a set."""
-        return list(values.split(self.counts)) if self.batched else values
+        return list(torch.split(values, self.counts)) if self.batched else values
 
 
 def _check_set(points: object, name: str) -> Tensor:

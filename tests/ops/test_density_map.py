@@ -179,7 +179,7 @@ def test_sides_beyond_memory() -> None:
     assert coarse.shape == (1, 1, 8, 8)
     assert float(coarse.sum()) == pytest.approx(1.0, rel=1e-5)
     assert float(coarse[0, 0, 7, 3]) == pytest.approx(1.0, rel=1e-5)
-    with pytest.raises(RuntimeError, match="memory|alloc|overflow"):
+    with pytest.raises(RuntimeError, match=r"memory|alloc|overflow"):
         ops.density_map(torch.zeros(1, 2), (side, side))
     with pytest.raises(ValueError, match="size"):
         ops.density_map(torch.zeros(1, 2), (2**31, 5))
@@ -239,7 +239,12 @@ def test_inputs_in_many_forms() -> None:
             ValueError,
             r"points\[1\] is on meta",
         ),
-        (torch.zeros(3, 2), {"sigma": torch.ones(3, device="meta")}, ValueError, "sigma is on meta"),
+        (
+            torch.zeros(3, 2),
+            {"sigma": torch.ones(3, device="meta")},
+            ValueError,
+            "sigma is on meta",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(

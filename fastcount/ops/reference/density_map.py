@@ -43,9 +43,9 @@ def _one_picture(
         kernel = kernel[max(-top, 0) : height - top, max(-left, 0) : width - left]
         kernel = kernel / (kernel.sum() if renormalize else whole)
         first_row, first_col = max(top, 0), max(left, 0)
-        out[
-            first_row : first_row + kernel.shape[0], first_col : first_col + kernel.shape[1]
-        ] += kernel
+        out[first_row : first_row + kernel.shape[0], first_col : first_col + kernel.shape[1]] += (
+            kernel
+        )
     return out
 
 
@@ -67,10 +67,10 @@ def density_map(
         raise ValueError(f"border must be 'renormalize' or 'clip', got {border!r}")
     check_output_dtype(dtype)
     sets = flatten_points(points, device=device)
-    sigmas = flatten_sigma(sigma, sets).split(sets.counts)
+    sigmas = torch.split(flatten_sigma(sigma, sets), sets.counts)
     maps = [
         _one_picture(each, s, height, width, check_truncate(truncate), border == "renormalize")
-        for each, s in zip(sets.points.double().split(sets.counts), sigmas, strict=True)
+        for each, s in zip(torch.split(sets.points.double(), sets.counts), sigmas, strict=True)
     ]
     if not maps:
         return torch.zeros(

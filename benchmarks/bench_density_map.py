@@ -1,0 +1,99 @@
+"""Density maps beside what people use: a filtered delta image, and pooling a full map.
+
+    python -m pytest benchmarks/bench_density_map.py --benchmark-group-by=group
+
+All draw 1000 points of sigma 15 on 768 x 1024, in as many threads as torch has. scipy and OpenCV
+filter an image of deltas at rounded points, which makes them less exact. A GPU is used where there
+is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from fastcount import ops
+
+SIZE = (768, 1024)
+SIGMA = 15.0
+STRIDES = (8, 16, 32, 64, 128)
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+def make_points(device: str = "cpu") -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    unit = torch.rand(1000, 2, generator=generator)
+    return (unit * torch.tensor([SIZE[1], SIZE[0]]) - 0.5).to(device)
+
+
+def make_deltas() -> np.ndarray[Any, np.dtype[np.float32]]:
+    deltas = np.zeros(SIZE, np.float32)
+    cells = make_points().round().long().clamp(min=0)
+    np.add.at(deltas, (cells[:, 1].numpy(), cells[:, 0].numpy()), 1)
+    return deltas
+
+
+def finished(work: Callable[[], object], device: str) -> Callable[[], object]:
+    if device == "cpu":
+        return work
+
+    def wait() -> object:
+        result = work()
+        torch.cuda.synchronize()
+        return result
+
+    return wait
+
+
+@pytest.mark.benchmark(group="density_map")
+@pytest.mark.parametrize("device", DEVICES)
+def test_fastcount(benchmark: BenchmarkFixture, device: str) -> None:
+    points = make_points(device)
+    drawn = benchmark(finished(lambda: ops.density_map(points, SIZE, sigma=SIGMA), device))
+    assert float(drawn.sum()) == pytest.approx(1000, rel=1e-5)
+
+
+@pytest.mark.benchmark(group="density_map")
+def test_scipy(benchmark: BenchmarkFixture) -> None:
+    ndimage = pytest.importorskip("scipy.ndimage")
+    deltas = make_deltas()
+    benchmark(lambda: ndimage.gaussian_filter(deltas, SIGMA, mode="constant", truncate=3.0))
+
+
+@pytest.mark.benchmark(group="density_map")
+def test_opencv(benchmark: BenchmarkFixture) -> None:
+    cv2 = pytest.importorskip("cv2")
+    cv2.setNumThreads(torch.get_num_threads())
+    deltas = make_deltas()
+    benchmark(lambda: cv2.GaussianBlur(deltas, (91, 91), SIGMA, borderType=cv2.BORDER_CONSTANT))
+
+
+@pytest.mark.benchmark(group="density_pyramid")
+@pytest.mark.parametrize("device", DEVICES)
+def test_pyramid_fastcount(benchmark: BenchmarkFixture, device: str) -> None:
+    points = make_points(device)
+    benchmark(
+        finished(lambda: ops.density_pyramid(points, SIZE, sigma=SIGMA, strides=STRIDES), device)
+    )
+
+
+@pytest.mark.benchmark(group="density_pyramid")
+@pytest.mark.parametrize("device", DEVICES)
+def test_pyramid_by_pooling(benchmark: BenchmarkFixture, device: str) -> None:
+    """Our own full-resolution map, pooled by torch from the finest stride on."""
+    points = make_points(device)
+
+    def pooled() -> list[torch.Tensor]:
+        level = F.avg_pool2d(ops.density_map(points, SIZE, sigma=SIGMA), STRIDES[0])
+        levels = [level * float(STRIDES[0]) ** 2]
+        for _ in STRIDES[1:]:
+            levels.append(F.avg_pool2d(levels[-1], 2, ceil_mode=True) * 4.0)
+        return levels
+
+    benchmark(finished(pooled, device))
