@@ -217,8 +217,7 @@ def _compute_dtype(pred: Tensor) -> torch.dtype:
     return torch.float64 if pred.dtype == torch.float64 else torch.float32
 
 
-@torch.library.register_fake("fastcount::focal_loss")
-def _(
+def _fake(
     pred: Tensor,
     target: Tensor,
     mask: Tensor | None,
@@ -241,8 +240,7 @@ def _(
     )
 
 
-@torch.library.register_fake("fastcount::focal_loss_backward")
-def _(grad: Tensor, slope: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+def _fake_backward(grad: Tensor, slope: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
     return slope.new_empty(slope.shape, dtype=dtype)
 
 
@@ -257,22 +255,41 @@ def _setup_context(
     ctx.kept = inputs[-1]
 
 
-def _backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
     if ctx.needs_input_grad[1]:
         raise RuntimeError("target: the focal losses have no gradient for it; pass target.detach()")
     if not ctx.kept:
         raise RuntimeError("keep=False: focal_loss kept nothing for the backward pass")
+    others = [None] * 12
+    if grad is None:
+        return (None, *others)
     weight, slope = ctx.saved_tensors
     given = torch.ops.fastcount.focal_loss_backward(grad, slope, weight, ctx.dtype)
-    return (given, *([None] * 12))
+    if torch.is_grad_enabled():  # create_graph: slope no longer knows that it comes from pred
+        given = _Last.apply(given.detach().requires_grad_())
+    return (given, *others)
 
 
-def _second_derivative(ctx: Any, grad: Tensor) -> Any:
+class _Last(torch.autograd.Function):
+    """The identity, with a derivative that raises."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor) -> Tensor:
+        return given.view_as(given)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        _second_derivative(ctx, *grads)
+
+
+def _second_derivative(ctx: Any, *grads: Any) -> Any:
     raise RuntimeError(
         "the focal losses have no second derivative: leave create_graph=True out, or use "
         "fastcount.ops.reference"
     )
 
 
+torch.library.register_fake("fastcount::focal_loss", _fake)
+torch.library.register_fake("fastcount::focal_loss_backward", _fake_backward)
 torch.library.register_autograd("fastcount::focal_loss", _backward, setup_context=_setup_context)
 torch.library.register_autograd("fastcount::focal_loss_backward", _second_derivative)

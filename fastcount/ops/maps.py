@@ -56,7 +56,7 @@ def check_number(
     """A finite number, ``least <= value < below``, or > 0 with ``positive``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value):
+    if not -math.inf < value < math.inf:  # math.isfinite would break a compiled graph
         raise ValueError(f"{name} must be finite, got {value}")
     if positive and value <= 0:
         raise ValueError(f"{name} must be positive, got {value}")

@@ -47,14 +47,12 @@ def weighted_smooth_l1(
     return loss
 
 
-@torch.library.register_fake("fastcount::weighted_smooth_l1")
-def _(pred: Tensor, target: Tensor, weight: float, reduce: bool) -> Tensor:
+def _fake(pred: Tensor, target: Tensor, weight: float, reduce: bool) -> Tensor:
     dtype = torch.float64 if pred.dtype == torch.float64 else torch.float32
     return pred.new_empty(() if reduce else pred.shape, dtype=dtype)
 
 
-@torch.library.register_fake("fastcount::weighted_smooth_l1_backward")
-def _(grad: Tensor, pred: Tensor, target: Tensor, weight: float) -> Tensor:
+def _fake_backward(grad: Tensor, pred: Tensor, target: Tensor, weight: float) -> Tensor:
     return pred.new_empty(pred.shape)
 
 
@@ -78,6 +76,8 @@ def _second_derivative(ctx: Any, grad: Tensor) -> Any:
     )
 
 
+torch.library.register_fake("fastcount::weighted_smooth_l1", _fake)
+torch.library.register_fake("fastcount::weighted_smooth_l1_backward", _fake_backward)
 torch.library.register_autograd(
     "fastcount::weighted_smooth_l1", _backward, setup_context=_setup_context
 )
