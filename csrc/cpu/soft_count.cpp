@@ -44,24 +44,58 @@ FASTCOUNT_INLINE void split_gradient(const T* row, const T* greatest, const T* g
   }
 }
 
-#define FASTCOUNT_SOFT_COUNT_LOOPS(T)                                                          \
-  FASTCOUNT_MULTIVERSION                                                                       \
-  void raise_to(const T* row, std::int64_t width, T* line) { raise_line(row, width, line); }   \
-  FASTCOUNT_MULTIVERSION                                                                       \
-  void soften_row(const T* row, const T* greatest, std::int64_t width, T beta, T* out) {       \
-    soften(row, greatest, width, beta, out);                                                   \
-  }                                                                                            \
-  FASTCOUNT_MULTIVERSION                                                                       \
-  void detect_row(const T* row, const T* greatest, std::int64_t width,                         \
-                  const SoftCountRule<T>& rule, T* out) {                                      \
-    detect(row, greatest, width, rule, out);                                                   \
-  }                                                                                            \
-  FASTCOUNT_MULTIVERSION                                                                       \
-  double row_sum(const T* row, std::int64_t width) { return lane_sum(row, width); }            \
-  FASTCOUNT_MULTIVERSION                                                                       \
-  void split_row(const T* row, const T* greatest, const T* grad, std::int64_t width,           \
-                 const SoftCountRule<T>& rule, bool detected, T grad_sum, T* own, T* passed) { \
-    split_gradient(row, greatest, grad, width, rule, detected, grad_sum, own, passed);         \
+template <typename T>
+FASTCOUNT_INLINE void add_line(const T* row, std::int64_t width, T* sum) {
+  for (std::int64_t x = 0; x < width; ++x) sum[x] += row[x];
+}
+
+// chosen[x] = shift where a pixel's window has its maximum at that neighbour and at none before.
+template <typename T>
+FASTCOUNT_INLINE void choose(const T* neighbours, const T* greatest, std::int64_t width, T shift,
+                             T* chosen) {
+  for (std::int64_t x = 0; x < width; ++x) {
+    const bool first = (neighbours[x] == greatest[x]) & (chosen[x] < T(0));
+    chosen[x] = first ? shift : chosen[x];
+  }
+}
+
+template <typename T>
+FASTCOUNT_INLINE void pass_on(const T* passed, const T* chosen, std::int64_t width, T shift,
+                              T* neighbours) {
+  for (std::int64_t x = 0; x < width; ++x) {
+    neighbours[x] += chosen[x] == shift ? passed[x] : T(0);
+  }
+}
+
+#define FASTCOUNT_SOFT_COUNT_LOOPS(T)                                                           \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  void raise_to(const T* row, std::int64_t width, T* line) { raise_line(row, width, line); }    \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  void soften_row(const T* row, const T* greatest, std::int64_t width, T beta, T* out) {        \
+    soften(row, greatest, width, beta, out);                                                    \
+  }                                                                                             \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  void detect_row(const T* row, const T* greatest, std::int64_t width,                          \
+                  const SoftCountRule<T>& rule, T* out) {                                       \
+    detect(row, greatest, width, rule, out);                                                    \
+  }                                                                                             \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  double row_sum(const T* row, std::int64_t width) { return lane_sum(row, width); }             \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  void add_row(const T* row, std::int64_t width, T* sum) { add_line(row, width, sum); }         \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  void choose_row(const T* neighbours, const T* greatest, std::int64_t width, T shift,          \
+                  T* chosen) {                                                                  \
+    choose(neighbours, greatest, width, shift, chosen);                                         \
+  }                                                                                             \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  void pass_row(const T* passed, const T* chosen, std::int64_t width, T shift, T* neighbours) { \
+    pass_on(passed, chosen, width, shift, neighbours);                                          \
+  }                                                                                             \
+  FASTCOUNT_MULTIVERSION                                                                        \
+  void split_row(const T* row, const T* greatest, const T* grad, std::int64_t width,            \
+                 const SoftCountRule<T>& rule, bool detected, T grad_sum, T* own, T* passed) {  \
+    split_gradient(row, greatest, grad, width, rule, detected, grad_sum, own, passed);          \
   }
 
 FASTCOUNT_SOFT_COUNT_LOOPS(float)
@@ -87,19 +121,20 @@ const T* window_maxima(const T* map, const MapShape& shape, std::int64_t y,
   return scratch.greatest.data();
 }
 
-// Index of the first pixel of the window around (x, y) that holds its greatest value.
-template <typename T>
-std::int64_t first_maximum(const T* map, const MapShape& shape, std::int64_t x, std::int64_t y,
-                           T greatest) {
-  const std::int64_t left = std::max<std::int64_t>(x - shape.radius, 0);
-  const std::int64_t right = std::min(x + shape.radius, shape.width - 1);
-  const std::int64_t bottom = std::min(y + shape.radius, shape.height - 1);
-  for (std::int64_t row = std::max<std::int64_t>(y - shape.radius, 0); row <= bottom; ++row) {
-    for (std::int64_t col = left; col <= right; ++col) {
-      if (map[row * shape.width + col] == greatest) return row * shape.width + col;
+// Calls use(shift, row, dx, first x, last x) for every neighbour (x + dx, row) of the window around
+// row y, shifts counted in reading order. `x` runs over the pixels whose neighbour is on the map.
+template <typename Use>
+void for_each_shift(const MapShape& shape, std::int64_t y, const Use& use) {
+  const std::int64_t across = std::min(shape.radius, shape.width - 1);
+  const std::int64_t down = std::min(shape.radius, shape.height - 1);
+  std::int64_t shift = 0;
+  for (std::int64_t dy = -down; dy <= down; ++dy) {
+    for (std::int64_t dx = -across; dx <= across; ++dx, ++shift) {
+      if (y + dy < 0 || y + dy >= shape.height) continue;
+      use(shift, y + dy, dx, std::max<std::int64_t>(-dx, 0),
+          std::min(shape.width - dx, shape.width));
     }
   }
-  return y * shape.width + x;  // only NaN in the window
 }
 
 }  // namespace
@@ -141,13 +176,23 @@ void soft_count_gradient_rows(const T* map, const MapShape& shape, const SoftCou
     const T* row_grad = grad ? grad + y * width : nullptr;
     split_row(map + y * width, greatest, row_grad, width, rule, detect, grad_sum,
               scratch.own.data(), scratch.passed.data());
-    for (std::int64_t x = 0; x < width; ++x) {
-      const auto i = static_cast<std::size_t>(x);
-      if (y >= first && y < last) out[y * width + x] += scratch.own[i];
-      if (scratch.passed[i] == T(0)) continue;
-      const std::int64_t target = first_maximum(map, shape, x, y, greatest[x]);
-      if (target >= first * width && target < last * width) out[target] += scratch.passed[i];
-    }
+    if (y >= first && y < last) add_row(scratch.own.data(), width, out + y * width);
+
+    scratch.chosen.assign(static_cast<std::size_t>(width), T(-1));
+    T* chosen = scratch.chosen.data();
+    for_each_shift(shape, y,
+                   [&](std::int64_t shift, std::int64_t row, std::int64_t dx, std::int64_t from,
+                       std::int64_t to) {
+                     choose_row(map + row * width + from + dx, greatest + from, to - from,
+                                static_cast<T>(shift), chosen + from);
+                   });
+    for_each_shift(shape, y,
+                   [&](std::int64_t shift, std::int64_t row, std::int64_t dx, std::int64_t from,
+                       std::int64_t to) {
+                     if (row < first || row >= last) return;
+                     pass_row(scratch.passed.data() + from, chosen + from, to - from,
+                              static_cast<T>(shift), out + row * width + from + dx);
+                   });
   }
 }
 

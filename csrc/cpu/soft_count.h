@@ -1,11 +1,11 @@
 // Softened peaks, the detection map made of them and its sum, and their gradient, on a CPU.
 //
 // Floor: forward 8 HW bytes (read and write; 4 HW where only the sum is wanted), backward 12 HW.
-// Work: 2 k comparisons, one or two exponentials a pixel; backward, the k * k window is searched
-// again for its maximum where something is to be passed to it.
+// Work: 2 k comparisons, one or two exponentials a pixel; backward, the k * k neighbours are
+// gone through twice: to find the first that is the maximum, and to pass the gradient to it.
 //
 // Rows are independent work. A row of the gradient gathers from the windows that reach it, always
-// in reading order, so the bits do not depend on how rows are divided between threads.
+// in the same order, so the bits do not depend on how rows are divided between threads.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,7 @@ struct SoftCountScratch {
   std::vector<T> greatest;
   std::vector<T> own;
   std::vector<T> passed;
+  std::vector<T> chosen;
 };
 
 // out[row] = soft_peak of each pixel of rows first .. last - 1.
