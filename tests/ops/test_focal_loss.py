@@ -17,6 +17,7 @@ from fastcount.ops import reference
 
 LOSSES = ["focal_loss", "heatmap_focal_loss", "mask_focal_loss"]
 POLY = [False, True, "weighted"]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
 
 
 def maps(
@@ -41,8 +42,8 @@ def value_and_gradient(
 ) -> tuple[Tensor, Tensor]:
     leaf = pred.detach().clone().requires_grad_()
     value = loss(leaf, target, **options)
-    weights = torch.linspace(0.5, 2, value.numel(), dtype=value.dtype).reshape(value.shape)
-    (value * weights if value.dim() else value).sum().backward()
+    weights = torch.linspace(0.5, 2, value.numel(), dtype=value.dtype, device=value.device)
+    (value * weights.reshape(value.shape) if value.dim() else value).sum().backward()
     assert leaf.grad is not None
     return value.detach(), leaf.grad
 
@@ -65,11 +66,15 @@ def check_against_float64(name: str, pred: Tensor, target: Tensor, **options: An
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("logits", [False, True])
 @pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("device", DEVICES)
 def test_value_and_gradient_equal_the_equations_in_float64(
-    name: str, logits: bool, dtype: torch.dtype
+    device: str, name: str, logits: bool, dtype: torch.dtype
 ) -> None:
     pred, target = maps(3, 700, dtype=dtype, logits=logits)
-    check_against_float64(name, pred, target, from_logits=logits)
+    for reduction in ("sum", "none"):
+        check_against_float64(
+            name, pred.to(device), target.to(device), from_logits=logits, reduction=reduction
+        )
 
 
 @pytest.mark.parametrize("poly", POLY)
@@ -240,9 +245,10 @@ def test_non_contiguous_input(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_empty(name: str) -> None:
-    pred = torch.empty(2, 0, 4, requires_grad=True)
-    loss = getattr(ops, name)(pred, torch.empty(2, 0, 4))
+@pytest.mark.parametrize("device", DEVICES)
+def test_empty(device: str, name: str) -> None:
+    pred = torch.empty(2, 0, 4, device=device, requires_grad=True)
+    loss = getattr(ops, name)(pred, torch.empty(2, 0, 4, device=device))
     assert loss.item() == 0
     loss.backward()
     assert pred.grad is not None
@@ -268,10 +274,12 @@ def test_nan_stays_where_it_is(name: str, logits: bool, gamma: float) -> None:
     assert loss(pred, target, **options).isnan()
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_predictions_compute_in_float32(dtype: torch.dtype) -> None:
+def test_half_precision_predictions_compute_in_float32(dtype: torch.dtype, device: str) -> None:
     pred, target = maps(3, 321, logits=True)
-    half = pred.to(dtype)
+    target = target.to(device)
+    half = pred.to(device, dtype)
     value, gradient = value_and_gradient(ops.mask_focal_loss, half, target, from_logits=True)
     wide, wide_gradient = value_and_gradient(
         ops.mask_focal_loss, half.float(), target, from_logits=True
@@ -314,6 +322,17 @@ def test_same_bits_whatever_the_number_of_threads() -> None:
     for value, gradient in results[1:]:
         assert torch.equal(value, results[0][0])
         assert torch.equal(gradient, results[0][1])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("count", [1, 5, 4099, 90001])
+def test_same_bits_every_run_in_any_order(count: int, device: str) -> None:
+    pred, target = (each.to(device) for each in maps(count))
+    first = value_and_gradient(ops.mask_focal_loss, pred, target)
+    again = value_and_gradient(ops.mask_focal_loss, pred, target)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    check_against_float64("mask_focal_loss", pred, target)
 
 
 @pytest.mark.parametrize("logits", [False, True])

@@ -13,6 +13,8 @@ from torch import Tensor
 from fastcount import ops
 from fastcount.ops import reference
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
+
 
 def maps(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(seed)
@@ -24,8 +26,8 @@ def maps(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> tupl
 def value_and_gradient(loss: Any, pred: Tensor, target: Tensor, **options: Any) -> tuple[Any, Any]:
     leaf = pred.detach().clone().requires_grad_()
     value = loss(leaf, target, **options)
-    weights = torch.linspace(0.5, 2, value.numel(), dtype=value.dtype).reshape(value.shape)
-    (value * weights if value.dim() else value).sum().backward()
+    weights = torch.linspace(0.5, 2, value.numel(), dtype=value.dtype, device=value.device)
+    (value * weights.reshape(value.shape) if value.dim() else value).sum().backward()
     return value.detach(), leaf.grad
 
 
@@ -69,9 +71,10 @@ def test_any_shape(
     torch.testing.assert_close(gradient.double(), true_gradient, rtol=rtol, atol=1e-12)
 
 
-@pytest.mark.parametrize("count", [1023, 1025, 65537, 140000])
-def test_lengths_around_a_block(count: int) -> None:
-    pred, target = maps(count)
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("count", [3, 1023, 1025, 65537, 140000])
+def test_lengths_around_a_block_in_any_order(count: int, device: str) -> None:
+    pred, target = (each.to(device) for each in maps(count))
     value, gradient = value_and_gradient(ops.weighted_smooth_l1, pred, target)
     expected = value_and_gradient(reference.weighted_smooth_l1, pred.double(), target.double())
     torch.testing.assert_close(value.double(), expected[0], rtol=1e-6, atol=0)
