@@ -19,7 +19,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(MAKE) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -79,3 +79,17 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     )
     assert other.returncode == 2
     assert b"other settings" in other.stderr
+
+
+@pytest.mark.slow
+def test_mixed_precision_runs_and_leaves_a_float32_model(tmp_path: Path) -> None:
+    config = tmp_path / "half.yaml"
+    text = RUN.replace("OUTPUT", str(tmp_path / "half")).replace("steps: 24", "steps: 4")
+    config.write_text(text + "precision: bf16-mixed\n")
+    command = [sys.executable, "-m", "fastcount", "train", str(config)]
+    written = subprocess.check_output(command, stderr=subprocess.PIPE, text=True).strip()
+    weights = load_file(written)
+    floats = [tensor for tensor in weights.values() if tensor.is_floating_point()]
+    assert floats
+    assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in floats)
+    assert (tmp_path / "half" / "tiny" / "tensorboard").is_dir()

@@ -1,0 +1,108 @@
+"""What the shipped models promise, on pictures they have not seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage import data as skimage_data
+
+import fastcount
+from fastcount.data import open_dataset
+from fastcount.data.discs import render_discs
+from fastcount.pictures import open_picture
+from fastcount.runtime.counter import Counter
+from fastcount.shipped import FOLDER, shipped_models
+
+PICTURES = Path(skimage_data.__file__).parent
+# Chosen before any was counted: skies, textures, things; nobody in any of them.
+EMPTY = (
+    "brick.png",
+    "grass.png",
+    "gravel.png",
+    "moon.png",
+    "hubble_deep_field.jpg",
+    "rocket.jpg",
+    "coffee.png",
+    "chelsea.png",
+    "page.png",
+    "retina.jpg",
+)
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Counter:
+    return fastcount.load("crowd")
+
+
+@pytest.fixture(scope="module")
+def cells() -> Counter:
+    return fastcount.load("cells")
+
+
+def mean_error(counter: Counter, spec: str) -> float:
+    dataset = open_dataset(spec)
+    errors = [
+        abs(counter(dataset.picture(i)).count - dataset.annotation(i).count)
+        for i in range(len(dataset))
+    ]
+    return float(np.mean(errors))
+
+
+def test_cards_are_complete_and_files_small() -> None:
+    models = {model.name: model for model in shipped_models()}
+    assert set(models) >= {"crowd", "cells"}
+    for name, model in models.items():
+        assert model.path.stat().st_size <= 12_000_000
+        for key in ("about", "terms", "command", "commit", "seed", "date", "results", "pictures"):
+            assert model.card[key] is not None, f"{name}: {key}"
+        assert (FOLDER / f"{name}.md").read_text().startswith(f"# `{name}`")
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_nobody_is_seen_where_nobody_is(crowd: Counter, name: str) -> None:
+    assert abs(crowd(PICTURES / name).count) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "most"), [("A", 72.0), ("B", 11.0)])
+def test_crowd_error_on_test_pictures(
+    crowd: Counter, data_dir: Path, part: str, most: float
+) -> None:
+    spec = f"shanghaitech:{data_dir}/shanghaitech?part={part}&split=test"
+    assert mean_error(crowd, spec) <= most
+
+
+def test_cells_error_on_pictures_kept_out_of_training(cells: Counter, data_dir: Path) -> None:
+    assert mean_error(cells, f"vgg_cells:{data_dir}/vgg_cells?numbers=76-100") <= 4.0
+
+
+def test_no_seams_between_tiles(crowd: Counter) -> None:
+    """The density of a picture does not depend on how it is cut."""
+    picture = np.concatenate([render_discs(seed, size=768)[0] for seed in (2, 13)], axis=1)
+    picture = np.ascontiguousarray(picture[:, :1408])
+    whole = crowd(picture)
+    cut = crowd(picture, tile=1024)
+    assert whole.count > 5, "nothing to compare"
+    assert abs(cut.count - whole.count) <= 1e-3 * whole.count
+    assert np.abs(cut.density - whole.density).sum() <= 1e-3 * whole.count
+
+
+def test_the_command_counts_with_the_default_model(tmp_path: Path) -> None:
+    picture = PICTURES / "astronaut.png"
+    command = [sys.executable, "-m", "fastcount", "count", str(picture), "--json"]
+    (result,) = json.loads(subprocess.check_output(command))
+    assert result["count"] == pytest.approx(
+        fastcount.load("crowd")(open_picture(picture)).count, rel=1e-3
+    )
+
+
+def test_counting_leaves_torch_as_it_was(crowd: Counter) -> None:
+    before = torch.get_num_threads(), torch.is_grad_enabled()
+    crowd(PICTURES / "coffee.png")
+    assert (torch.get_num_threads(), torch.is_grad_enabled()) == before
