@@ -28,19 +28,26 @@ FASTCOUNT_INLINE void detect(const T* row, const T* greatest, std::int64_t width
   }
 }
 
-// What each pixel keeps of its own gradient, and what it passes to its window's maximum.
+// Takes the gradient by soft_detection, and that of the sum, back to one by soft_peak.
 template <typename T>
-FASTCOUNT_INLINE void split_gradient(const T* row, const T* greatest, const T* grad,
-                                     std::int64_t width, const SoftCountRule<T>& rule,
-                                     bool detected, T grad_sum, T* own, T* passed) {
+FASTCOUNT_INLINE void undetect(const T* row, const T* greatest, std::int64_t width,
+                               const SoftCountRule<T>& rule, T grad_sum, T* grad) {
   const SoftCountRule<T> held = rule;
   for (std::int64_t x = 0; x < width; ++x) {
-    const T slope =
-        detected ? soft_detection_slope(soft_peak(row[x], greatest[x], held.beta), held) : T(1);
-    const T by_peak = ((grad ? grad[x] : T(0)) + grad_sum) * slope;
-    const SoftPeakSlopes<T> slopes = soft_peak_slopes(row[x], greatest[x], held.beta);
-    own[x] = by_peak * slopes.by_value;
-    passed[x] = by_peak * slopes.by_greatest;
+    const T slope = soft_detection_slope(soft_peak(row[x], greatest[x], held.beta), held);
+    grad[x] = (grad[x] + grad_sum) * slope;
+  }
+}
+
+// What each pixel keeps of its gradient (in place), and what it passes to its window's maximum.
+template <typename T>
+FASTCOUNT_INLINE void split_gradient(const T* row, const T* greatest, std::int64_t width, T beta,
+                                     T* own, T* passed) {
+  for (std::int64_t x = 0; x < width; ++x) {
+    const T grad = own[x];
+    const SoftPeakSlopes<T> slopes = soft_peak_slopes(row[x], greatest[x], beta);
+    own[x] = grad * slopes.by_value;
+    passed[x] = grad * slopes.by_greatest;
   }
 }
 
@@ -67,35 +74,39 @@ FASTCOUNT_INLINE void pass_on(const T* passed, const T* chosen, std::int64_t wid
   }
 }
 
-#define FASTCOUNT_SOFT_COUNT_LOOPS(T)                                                           \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  void raise_to(const T* row, std::int64_t width, T* line) { raise_line(row, width, line); }    \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  void soften_row(const T* row, const T* greatest, std::int64_t width, T beta, T* out) {        \
-    soften(row, greatest, width, beta, out);                                                    \
-  }                                                                                             \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  void detect_row(const T* row, const T* greatest, std::int64_t width,                          \
-                  const SoftCountRule<T>& rule, T* out) {                                       \
-    detect(row, greatest, width, rule, out);                                                    \
-  }                                                                                             \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  double row_sum(const T* row, std::int64_t width) { return lane_sum(row, width); }             \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  void add_row(const T* row, std::int64_t width, T* sum) { add_line(row, width, sum); }         \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  void choose_row(const T* neighbours, const T* greatest, std::int64_t width, T shift,          \
-                  T* chosen) {                                                                  \
-    choose(neighbours, greatest, width, shift, chosen);                                         \
-  }                                                                                             \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  void pass_row(const T* passed, const T* chosen, std::int64_t width, T shift, T* neighbours) { \
-    pass_on(passed, chosen, width, shift, neighbours);                                          \
-  }                                                                                             \
-  FASTCOUNT_MULTIVERSION                                                                        \
-  void split_row(const T* row, const T* greatest, const T* grad, std::int64_t width,            \
-                 const SoftCountRule<T>& rule, bool detected, T grad_sum, T* own, T* passed) {  \
-    split_gradient(row, greatest, grad, width, rule, detected, grad_sum, own, passed);          \
+#define FASTCOUNT_SOFT_COUNT_LOOPS(T)                                                              \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void raise_to(const T* row, std::int64_t width, T* line) { raise_line(row, width, line); }       \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void soften_row(const T* row, const T* greatest, std::int64_t width, T beta, T* out) {           \
+    soften(row, greatest, width, beta, out);                                                       \
+  }                                                                                                \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void detect_row(const T* row, const T* greatest, std::int64_t width,                             \
+                  const SoftCountRule<T>& rule, T* out) {                                          \
+    detect(row, greatest, width, rule, out);                                                       \
+  }                                                                                                \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  double row_sum(const T* row, std::int64_t width) { return lane_sum(row, width); }                \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void add_row(const T* row, std::int64_t width, T* sum) { add_line(row, width, sum); }            \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void choose_row(const T* neighbours, const T* greatest, std::int64_t width, T shift,             \
+                  T* chosen) {                                                                     \
+    choose(neighbours, greatest, width, shift, chosen);                                            \
+  }                                                                                                \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void pass_row(const T* passed, const T* chosen, std::int64_t width, T shift, T* neighbours) {    \
+    pass_on(passed, chosen, width, shift, neighbours);                                             \
+  }                                                                                                \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void undetect_row(const T* row, const T* greatest, std::int64_t width,                           \
+                    const SoftCountRule<T>& rule, T grad_sum, T* grad) {                           \
+    undetect(row, greatest, width, rule, grad_sum, grad);                                          \
+  }                                                                                                \
+  FASTCOUNT_MULTIVERSION                                                                           \
+  void split_row(const T* row, const T* greatest, std::int64_t width, T beta, T* own, T* passed) { \
+    split_gradient(row, greatest, width, beta, own, passed);                                       \
   }
 
 FASTCOUNT_SOFT_COUNT_LOOPS(float)
@@ -173,10 +184,16 @@ void soft_count_gradient_rows(const T* map, const MapShape& shape, const SoftCou
   const std::int64_t bottom = std::min(last - 1 + shape.radius, shape.height - 1);
   for (std::int64_t y = top; y <= bottom; ++y) {
     const T* greatest = window_maxima(map, shape, y, scratch);
-    const T* row_grad = grad ? grad + y * width : nullptr;
-    split_row(map + y * width, greatest, row_grad, width, rule, detect, grad_sum,
-              scratch.own.data(), scratch.passed.data());
-    if (y >= first && y < last) add_row(scratch.own.data(), width, out + y * width);
+    T* own = scratch.own.data();
+    const T* row = map + y * width;
+    if (grad) {
+      std::copy(grad + y * width, grad + (y + 1) * width, own);
+    } else {
+      std::fill(own, own + width, T(0));
+    }
+    if (detect) undetect_row(row, greatest, width, rule, grad_sum, own);
+    split_row(row, greatest, width, rule.beta, own, scratch.passed.data());
+    if (y >= first && y < last) add_row(own, width, out + y * width);
 
     scratch.chosen.assign(static_cast<std::size_t>(width), T(-1));
     T* chosen = scratch.chosen.data();
