@@ -69,6 +69,13 @@ class CountingModel(nn.Module, ABC):
     def decode(self, output: Any) -> list[Counting]:
         """One :class:`fastcount.Counting` a picture."""
 
+    def scale_counts(self, factor: float) -> None:
+        """Multiplies all counts by ``factor`` > 0, in the weights themselves.
+
+        Raises ``ValueError`` where the model has no layer that allows it.
+        """
+        raise ValueError(f"calibrate: {self.name} cannot scale its counts; leave it out")
+
 
 def decode_density(output: DensityOutput) -> list[Counting]:
     """One :class:`Counting` a picture from a batch of density maps."""

@@ -46,7 +46,8 @@ class Config:
     pictures kept for choosing the checkpoint, by hash of their content. ``holdout``: data sets
     whose pictures are dropped from training wherever the same content turns up. ``sigma_knn``:
     kernel widths from the distance to neighbours, ``beta`` x mean of k, clipped to
-    [``low``, ``high``] pixels; absent: the model's own width.
+    [``low``, ``high``] pixels; absent: the model's own width. ``calibrate``: scale the trained
+    model's counts by the factor that is best on the validation pictures.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Config:
     accelerator: str = "auto"
     output: str = "runs"
     sigma_knn: dict[str, float] | None = None
+    calibrate: bool = False
     augment: Augment = field(default_factory=Augment)
 
 

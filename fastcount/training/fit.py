@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import subprocess
@@ -23,8 +24,11 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fastcount.files import atomic_write
-from fastcount.models import create_model
+from fastcount.models import CountingModel, create_model
 from fastcount.models.checkpoint import save_model
+from fastcount.predict.torch_engine import TorchEngine
+from fastcount.runtime.counter import Counter
+from fastcount.training.calibration import best_factor
 from fastcount.training.config import Config, load_config
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
@@ -113,6 +117,8 @@ def fit(
     result = folder / f"{config.name}.safetensors"
     if trainer.is_global_zero:
         card = _card(config, path, overrides, pictures, float(best.best_model_score or 0), started)
+        if config.calibrate:
+            card["calibration"] = _calibrate(model, pictures)
         save_model(model, result, card=card)
         say(f"wrote {result}: validation error {card['validation_error']:.4f}")
     return result
@@ -130,6 +136,22 @@ def _same_run(config: Config, folder: Path) -> None:
         raise ValueError(
             f"{folder}: holds a run with other settings; choose another name or remove the folder"
         )
+
+
+def _calibrate(model: CountingModel, pictures: PicturesModule) -> float:
+    """Scales ``model`` to its validation pictures and returns the factor."""
+    counter = Counter(TorchEngine(copy.deepcopy(model)))
+    sets = []
+    for subset in pictures.validation.values():
+        pairs = [
+            (counter(sample["image"].permute(1, 2, 0).numpy()).count, sample["count"])
+            for sample in (subset[i] for i in range(len(subset)))
+        ]
+        counted, truth = torch.tensor(pairs, dtype=torch.float64).T
+        sets.append((counted, truth))
+    factor = best_factor(sets)
+    model.scale_counts(factor)
+    return factor
 
 
 def _card(

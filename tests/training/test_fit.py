@@ -25,6 +25,7 @@ steps: 24
 validate_every: 4
 lr: 0.001
 ema: 0.9
+calibrate: true
 accelerator: cpu
 threads: 1
 output: OUTPUT
