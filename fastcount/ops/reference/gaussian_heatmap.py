@@ -46,9 +46,7 @@ def gaussian_heatmap(
     v = torch.arange(rows, dtype=torch.float64)[:, None]
     u = torch.arange(cols, dtype=torch.float64)[None, :]
     out = torch.zeros(len(sets.counts), num_classes, rows, cols, dtype=torch.float64)
-    for (x, y), s, label, image in zip(
-        sets.points.tolist(), sigmas, classes, images, strict=True
-    ):
+    for (x, y), s, label, image in zip(sets.points.tolist(), sigmas, classes, images, strict=True):
         if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
             continue
         c_x, c_y = x / stride, y / stride
