@@ -89,6 +89,7 @@ class Discs(CountingDataset):
                 f"pictures, size, most: need at least 1, 64 and 1, got {pictures}, {size}, {most}"
             )
         self._size, self._most, self._seed = size, most, seed
+        self._last: tuple[int, tuple[NDArray[np.uint8], NDArray[np.float32]]] | None = None
         self.ids = tuple(f"discs-{seed + i}" for i in range(pictures))
 
     def path(self, index: int) -> Path:
@@ -96,8 +97,14 @@ class Discs(CountingDataset):
         raise FileNotFoundError(f"{self.ids[index]} is rendered, not stored: use picture({index})")
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        return render_discs(self._seed + index, size=self._size, most=self._most)[0]
+        return self._rendering(index)[0].copy()
 
     def annotation(self, index: int) -> Annotation:
-        points = render_discs(self._seed + index, size=self._size, most=self._most)[1]
-        return Annotation.of_points(points)
+        return Annotation.of_points(self._rendering(index)[1].copy())
+
+    def _rendering(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """The last one is kept: its picture and its annotation are asked for in turn."""
+        if self._last is None or self._last[0] != index:
+            drawn = render_discs(self._seed + index, size=self._size, most=self._most)
+            self._last = index, drawn
+        return self._last[1]
