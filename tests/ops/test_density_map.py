@@ -141,7 +141,7 @@ def test_threads_do_not_change_a_bit() -> None:
             assert torch.equal(one, two)
 
 
-def test_a_million_points_in_one_cell() -> None:
+def test_a_heap_of_equal_points_keeps_its_count() -> None:
     points = torch.tensor([[7.25, 9.5]]).expand(1_000_000, 2)
     drawn = ops.density_map(points, (20, 20), sigma=1.0)
     assert float(drawn.double().sum()) == pytest.approx(1e6, rel=1e-6)
