@@ -5,9 +5,9 @@
 // neighbours give those of any number by two overlapping runs. Only values that reach the
 // threshold take part, since smaller ones can hold nobody back; rows without any are left out.
 //
-// Reached, 768 x 1024 float32, one thread of a 2.5 GHz Xeon with AVX-512, CPU time: noise with 87,000
-// peaks, 3 x 3: 5.0 ms, of which most goes into listing and sorting the peaks; 7 x 7: 3.5 ms;
-// 11 x 11: 2.9 ms.
+// Reached, 768 x 1024 float32, one thread of a 2.5 GHz Xeon with AVX-512, CPU time: noise with
+// 87,000 peaks, 3 x 3: 5.0 ms, of which most goes into listing and sorting the peaks; 7 x 7: 3.5
+// ms; 11 x 11: 2.9 ms.
 #pragma once
 
 #include <cstdint>

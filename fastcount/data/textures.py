@@ -39,18 +39,20 @@ def _blades(rng: np.random.Generator, size: int) -> Map:
     length, angle = rng.uniform(6, 40), rng.uniform(0, 180)
     drawn = ndimage.gaussian_filter(rng.normal(size=(2 * size, 2 * size)), (length, 1.0))
     turned = ndimage.rotate(drawn, angle, reshape=False, order=1)
-    return turned[size // 2 : size // 2 + size, size // 2 : size // 2 + size]
+    middle: Map = turned[size // 2 : size // 2 + size, size // 2 : size // 2 + size]
+    return middle
 
 
 def _pebbles(rng: np.random.Generator, size: int) -> Map:
     """Cells around random seeds, shaded towards their borders: gravel, cobbles, scales."""
     seeds = rng.random((int((size / rng.uniform(8, 60)) ** 2) + 3, 2)) * size
-    grid = np.stack(np.mgrid[:size, :size], axis=-1).reshape(-1, 2)
+    grid = np.mgrid[:size, :size].reshape(2, -1).T
     distance, nearest = cKDTree(seeds).query(grid, 2)
     edge = distance[:, 1] - distance[:, 0]
     tone = rng.random(len(seeds))[nearest[:, 0]]
     shaded = np.minimum(edge / rng.uniform(2, 12), 1.0) * (0.3 + tone)
-    return shaded.reshape(size, size) + 0.3 * noise(rng, size, 1.0)
+    pebbles: Map = shaded.reshape(size, size) + 0.3 * noise(rng, size, 1.0)
+    return pebbles
 
 
 def _courses(rng: np.random.Generator, size: int) -> Map:
@@ -72,7 +74,8 @@ def texture_tone(rng: np.random.Generator, kind: int, size: int) -> Map:
     """A texture as (size, size) tones in [0, 1]; ``kind``: 0 clouds, 1 grain, 2 blades,
     3 pebbles, 4 courses."""
     tone = _KINDS[kind](rng, size)
-    return (tone - tone.min()) / max(float(np.ptp(tone)), 1e-9)
+    scaled: Map = (tone - tone.min()) / max(float(np.ptp(tone)), 1e-9)
+    return scaled
 
 
 def render_texture(seed: int, size: int = 512) -> NDArray[np.uint8]:

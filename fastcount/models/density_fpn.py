@@ -6,8 +6,6 @@ meet in one map), works on any picture size, and is an order of magnitude cheape
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -109,9 +107,7 @@ class DensityFPN(CountingModel):
                     density_map(
                         target["points"].to(device),
                         (height, width),
-                        sigma=cast(Tensor, target["sigma"]).to(device)
-                        if "sigma" in target
-                        else self.sigma,
+                        sigma=target["sigma"].to(device) if "sigma" in target else self.sigma,
                         stride=self.stride,
                     )
                     for target in targets

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -138,8 +138,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"{where}: expected keys and values, got {value!r}")
         return _build(hint, value, where)  # type: ignore[arg-type]
-    origin, arguments = getattr(hint, "__origin__", None), getattr(hint, "__args__", ())
-    if origin is tuple:
+    arguments = get_args(hint)
+    if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{where}: expected a list, got {value!r}")
         if Ellipsis not in arguments and len(value) != len(arguments):

@@ -60,7 +60,7 @@ def fit(
     arguments = dict(config.model)
     model = create_model(arguments.pop("name"), **arguments)
     module = CountingModule(
-        model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last),
         config,
         list(pictures.validation),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -64,11 +64,14 @@ class CountingModule(lightning.LightningModule):
     def _mean(self, values: Tensor) -> Tensor:
         """Mean over the pictures of all processes."""
         sums = torch.tensor([float(values.sum()), float(len(values))], device=self.device)
-        sums = self.all_gather(sums).reshape(-1, 2).sum(0)
+        gathered = self.all_gather(sums)
+        assert isinstance(gathered, Tensor)
+        sums = gathered.reshape(-1, 2).sum(0)
         return sums[0] / sums[1]
 
     def configure_optimizers(self) -> Any:
-        backbone, rest = [], []
+        backbone: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
                 (backbone if name.startswith("backbone.") else rest).append(parameter)

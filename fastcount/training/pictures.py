@@ -50,7 +50,7 @@ class PicturesModule(lightning.LightningDataModule):
             self.parts.append(TrainingPictures(dataset, train, part, config.sigma_knn))
             if validation:
                 self.validation[_short_name(part.dataset, set(self.validation))] = Subset(
-                    dataset,  # type: ignore[arg-type]
+                    dataset,
                     validation,
                 )
 

@@ -52,7 +52,7 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x
+        y: Tensor = x
         if self.expand is not None:
             y = F.hardtanh(self.expand(y), 0.0, 6.0, inplace=True)
         y = F.hardtanh(self.depthwise(y), 0.0, 6.0, inplace=True)
