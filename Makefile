@@ -30,6 +30,10 @@ lint: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
+# Uses the machine's own Python and PyTorch: such machines often have no network.
+gpu-check:
+	$(PYTHON) benchmarks/gpu_check.py
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
