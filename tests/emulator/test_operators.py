@@ -15,7 +15,20 @@ from tests.emulator.toolchain import (
 )
 
 #: What a kernel has no part in (checks of arguments, compilation), or what only fast hardware ends.
-LEFT_OUT = ("compile", "opcheck", "wrong", "refused", "gradcheck", "heap_of_equal", "script")
+LEFT_OUT = (
+    "compile",
+    "opcheck",
+    "wrong",
+    "refused",
+    "gradcheck",
+    "carry_the_gradient",
+    "passes_at_the_peaks",
+    "threads",
+    "heap_of_equal",
+    "well_under_a_second",
+    "beyond_memory",
+    "bindings_check",
+)
 EVERYTHING = " and ".join(f"not {word}" for word in LEFT_OUT)
 #: A short list for the sanitizers, under which everything takes ten times as long.
 SHORT = "nothing or empty or few or plateau or order or edge or border or padding or batch"
@@ -24,7 +37,8 @@ SHORT = "nothing or empty or few or plateau or order or edge or border or paddin
 def test_files() -> list[str]:
     names = (path.stem for path in sorted(CSRC.glob("bindings/torch/cuda/*.cpp")))
     files = (REPOSITORY / "tests" / "ops" / f"test_{name}.py" for name in names)
-    return [str(file.relative_to(REPOSITORY)) for file in files if file.exists()]
+    found = [str(file.relative_to(REPOSITORY)) for file in files if file.exists()]
+    return [*found, "tests/emulator/narrow_types.py"]
 
 
 def run_tests(selection: str, **variables: str) -> None:

@@ -1,0 +1,71 @@
+"""float16 and bfloat16 given to the kernels themselves; run by test_operators in the emulator.
+
+The kernels compute in float32 and round once, so the answer is that of the float32 kernel on the
+same values, rounded.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
+
+OPS = torch.ops.fastcount
+NARROW = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+
+
+def maps(dtype: torch.dtype, *shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(3)).to(dtype)
+
+
+def assert_rounded(got: object, wide: object, dtype: torch.dtype) -> None:
+    for ours, theirs in zip(got, wide, strict=True):  # type: ignore[call-overload]
+        assert torch.equal(ours, theirs.to(dtype) if theirs.dtype == torch.float32 else theirs)
+
+
+@NARROW
+@pytest.mark.parametrize("smooth", [False, True])
+def test_peaks(dtype: torch.dtype, smooth: bool) -> None:
+    scores = maps(dtype, 1, 2, 19, 45)
+    points, values, *where = OPS.find_peaks(scores, 5, 0.4, smooth, None)
+    wide_points, wide_values, *wide_where = OPS.find_peaks(scores.float(), 5, 0.4, smooth, None)
+    assert len(values) > 5
+    assert torch.equal(points, wide_points)
+    assert_rounded([values, *where], [wide_values, *wide_where], dtype)
+    points, values, valid = OPS.find_peaks_padded(scores, 5, 0.4, smooth, 4)
+    wide_points, wide_values, wide_valid = OPS.find_peaks_padded(scores.float(), 5, 0.4, smooth, 4)
+    assert torch.equal(points, wide_points)
+    assert_rounded([values, valid], [wide_values, wide_valid], dtype)
+
+
+@NARROW
+def test_peak_maps_and_masks(dtype: torch.dtype) -> None:
+    values = maps(dtype, 2, 3, 14, 14)
+    peaks = OPS.peak_map(values, values, 1)
+    assert_rounded([peaks], [OPS.peak_map(values.float(), values.float(), 1)], dtype)
+    counts = torch.tensor([[0, 1, 2], [3, 40, 5]])
+    mask = OPS.top_peaks_mask(peaks, counts)
+    assert mask.any()
+    assert_rounded([mask], [OPS.top_peaks_mask(peaks.float(), counts)], dtype)
+
+
+@NARROW
+@pytest.mark.parametrize("kernel_size", [3, 21])
+def test_soft_counts(dtype: torch.dtype, kernel_size: int) -> None:
+    heatmap = maps(dtype, 1, 2, 20, 35)
+    grad, grad_sum = maps(dtype, 1, 2, 20, 35), maps(dtype, 1, 2)
+    rule = (kernel_size, 100.0, 15.0, 0.8)
+    assert_rounded(
+        [
+            OPS.spatial_softmax(heatmap, kernel_size, 100.0),
+            *OPS.soft_count(heatmap, *rule),
+            OPS.soft_count_backward(grad, grad_sum, heatmap, *rule),
+        ],
+        [
+            OPS.spatial_softmax(heatmap.float(), kernel_size, 100.0),
+            *OPS.soft_count(heatmap.float(), *rule),
+            OPS.soft_count_backward(grad.float(), grad_sum.float(), heatmap.float(), *rule),
+        ],
+        dtype,
+    )
