@@ -50,13 +50,14 @@ $(VENV)/.demo: $(VENV)/.torch $(NATIVE)
 	$(PIP) --no-build-isolation --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.demo
-	@echo "Installing what the tests need ..."
+# One build serves both.
+$(VENV)/.test: $(VENV)/.torch $(NATIVE)
+	@echo "Building fastcount, and installing what its tests need ..."
 	$(PIP) --no-build-isolation --editable '.[demo,test,lint]'
-	@touch $@
+	@touch $(VENV)/.demo $@
 
 $(VENV)/.bench: $(VENV)/.test
-	$(PIP) --no-build-isolation --editable '.[demo,test,benchmark]'
+	$(PIP) pytest-benchmark kornia opencv-python-headless timm
 	@touch $@
 
 clean:
