@@ -103,7 +103,6 @@ def fit(
     stopped = folder / "last.ckpt"
     if stopped.exists():
         say(f"going on from {stopped}")
-    started = time.time()
     trainer.fit(
         module,
         datamodule=pictures,
@@ -116,7 +115,7 @@ def fit(
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})
     result = folder / f"{config.name}.safetensors"
     if trainer.is_global_zero:
-        card = _card(config, path, overrides, pictures, float(best.best_model_score or 0), started)
+        card = _card(config, path, overrides, pictures, float(best.best_model_score or 0))
         if config.calibrate:
             card["calibration"] = _calibrate(model, pictures)
         save_model(model, result, card=card)
@@ -160,7 +159,6 @@ def _card(
     overrides: list[str] | None,
     pictures: PicturesModule,
     score: float,
-    started: float,
 ) -> dict[str, Any]:
     """What a reader must know to judge the model and to make it again."""
     commit = subprocess.run(
@@ -168,7 +166,11 @@ def _card(
     ).stdout.strip()
     return {
         "name": config.name,
-        "command": " ".join(["fastcount", "train", path.name, *(overrides or [])]),
+        "command": " ".join(
+            # where the run was written is nobody's concern
+            ["fastcount", "train", path.name]
+            + [entry for entry in overrides or [] if not entry.startswith("output=")]
+        ),
         "commit": commit or None,
         "pictures": {
             part.part.dataset.rpartition("/")[2]: len(part.indices) for part in pictures.parts
@@ -176,7 +178,6 @@ def _card(
         "validation_error": score,
         "steps": config.steps,
         "seed": config.seed,
-        "seconds": round(time.time() - started),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
     }
