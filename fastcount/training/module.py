@@ -82,7 +82,8 @@ class CountingModule(lightning.LightningModule):
         optimizer = AdamW(
             [group for group in groups if group["params"]],
             weight_decay=self.config.weight_decay,
-            fused=True,
+            # fused steps unscale gradients themselves, which forbids clipping in mixed precision
+            fused=self.config.precision == "32-true",
         )
         schedule = LambdaLR(optimizer, warmup_cosine(self.config.warmup, self.config.steps))
         return {
