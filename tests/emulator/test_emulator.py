@@ -94,7 +94,7 @@ def run_sanitized(code: str) -> subprocess.CompletedProcess[str]:
     start = f"import ctypes; trials = ctypes.CDLL({str(library)!r}); f = (ctypes.c_float * 64)();"
     environment = {
         **os.environ,
-        "LD_PRELOAD": str(sanitizer_runtime()),
+        "LD_PRELOAD": sanitizer_runtime(),
         "ASAN_OPTIONS": "detect_leaks=0",
         "LD_LIBRARY_PATH": str(Path(torch.__file__).parent / "lib"),
     }

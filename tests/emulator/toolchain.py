@@ -110,9 +110,12 @@ def build_library(sources: list[Path], *, sanitize: bool = False) -> Path:
     return target
 
 
-def sanitizer_runtime() -> Path:
-    """The library that must be preloaded where a sanitized library is loaded."""
-    found = subprocess.run(
-        [COMPILER, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    )
-    return Path(found.stdout.strip()).resolve()
+def sanitizer_runtime() -> str:
+    """What must be preloaded where a sanitized library is loaded; the second so that exceptions
+    find their way past the first."""
+    libraries = []
+    for name in ("libasan.so", "libstdc++.so.6"):
+        command = [COMPILER, f"-print-file-name={name}"]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        libraries.append(str(Path(found.stdout.strip()).resolve()))
+    return " ".join(libraries)
