@@ -187,7 +187,7 @@ __device__ __forceinline__ std::int64_t block_exclusive_sum(std::int64_t value, 
 
 __global__ void __launch_bounds__(1024)
     number_all(std::int64_t maps, int segments, std::int64_t most, const std::int32_t* counts,
-               std::int64_t* starts, std::int64_t* kept_starts) {
+               std::int64_t* starts, std::int64_t* kept_starts, std::int64_t* totals) {
   __shared__ std::int64_t warps[32];
   std::int64_t carried = 0;
   for (std::int64_t first = 0; first < maps * segments; first += blockDim.x) {
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(1024)
     if (i < maps * segments) starts[i] = carried + before;
     carried += all;
   }
-  if (threadIdx.x == 0) starts[maps * segments] = carried;
+  if (threadIdx.x == 0) starts[maps * segments] = totals[0] = carried;
   __syncthreads();  // the block's own starts are read below
   carried = 0;
   for (std::int64_t first = 0; first < maps; first += blockDim.x) {
@@ -210,7 +210,7 @@ __global__ void __launch_bounds__(1024)
     if (map < maps) kept_starts[map] = carried + before;
     carried += all;
   }
-  if (threadIdx.x == 0) kept_starts[maps] = carried;
+  if (threadIdx.x == 0) kept_starts[maps] = totals[1] = carried;
 }
 
 }  // namespace
@@ -227,10 +227,11 @@ cudaError_t mark_peaks(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* 
 }
 
 cudaError_t number_peaks(const PeakMaps& maps, std::int64_t most, const std::int32_t* counts,
-                         std::int64_t* starts, std::int64_t* kept_starts, cudaStream_t stream) {
+                         std::int64_t* starts, std::int64_t* kept_starts, std::int64_t* totals,
+                         cudaStream_t stream) {
   const bool few = maps.maps * maps.segments() <= 256;
   return LAUNCH(number_all, 1, few ? 256 : 1024, 0, stream, maps.maps,
-                static_cast<int>(maps.segments()), most, counts, starts, kept_starts);
+                static_cast<int>(maps.segments()), most, counts, starts, kept_starts, totals);
 }
 
 }  // namespace fastcount::cuda

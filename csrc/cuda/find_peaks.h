@@ -46,8 +46,10 @@ cudaError_t mark_peaks(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* 
 
 // starts [maps * segments() + 1]: how many peaks lie before each segment, then how many in all.
 // kept_starts [maps + 1]: the same for each map if a map keeps at most `most` of its peaks.
+// totals [2]: both last entries side by side, for a caller that wants to know them.
 cudaError_t number_peaks(const PeakMaps& maps, std::int64_t most, const std::int32_t* counts,
-                         std::int64_t* starts, std::int64_t* kept_starts, cudaStream_t stream);
+                         std::int64_t* starts, std::int64_t* kept_starts, std::int64_t* totals,
+                         cudaStream_t stream);
 
 // Lists the peaks by map, then falling score, then index. `capacity` is the room in `peaks` and in
 // `spare`: no fewer than there are. *sorted becomes whichever of the two holds the result.

@@ -37,7 +37,7 @@ SHORT = (
 )
 
 
-def test_files() -> list[str]:
+def operator_tests() -> list[str]:
     names = (path.stem for path in sorted(CSRC.glob("bindings/torch/cuda/*.cpp")))
     files = (REPOSITORY / "tests" / "ops" / f"test_{name}.py" for name in names)
     found = [str(file.relative_to(REPOSITORY)) for file in files if file.exists()]
@@ -48,7 +48,7 @@ def run_tests(selection: str, **variables: str) -> None:
     command = [sys.executable, "-m", "pytest", "-p", "tests.emulator.substitute", "-q", "-x"]
     command.append("-s")  # a sanitizer speaks to the process's own stderr as it ends it
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "-k", selection, *test_files()],
+        [*command, "-p", "no:cacheprovider", "-k", selection, *operator_tests()],
         cwd=REPOSITORY,
         env={**os.environ, **variables},
         capture_output=True,
@@ -58,7 +58,7 @@ def run_tests(selection: str, **variables: str) -> None:
 
 
 def test_there_are_kernels_to_test() -> None:
-    assert "tests/ops/test_find_peaks.py" in test_files()
+    assert "tests/ops/test_find_peaks.py" in operator_tests()
 
 
 def test_kernels_agree_with_their_references() -> None:

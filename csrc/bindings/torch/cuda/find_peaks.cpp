@@ -1,5 +1,6 @@
 #include "cuda/find_peaks.h"
 
+#include <array>
 #include <limits>
 #include <optional>
 #include <tuple>
@@ -43,18 +44,21 @@ struct Numbered {
   Tensor counts;
   Tensor starts;
   Tensor kept_starts;
+  Tensor totals;
 
   Numbered(const Tensor& scores, const PeakMaps& maps, std::int64_t most, cudaStream_t stream)
       : bits(torch::stable::new_empty(scores, {maps.maps * maps.words()}, ScalarType::Int)),
         counts(torch::stable::new_empty(scores, {maps.maps * maps.segments()}, ScalarType::Int)),
         starts(
             torch::stable::new_empty(scores, {maps.maps * maps.segments() + 1}, ScalarType::Long)),
-        kept_starts(torch::stable::new_empty(scores, {maps.maps + 1}, ScalarType::Long)) {
+        kept_starts(torch::stable::new_empty(scores, {maps.maps + 1}, ScalarType::Long)),
+        totals(torch::stable::new_empty(scores, {2}, ScalarType::Long)) {
     check_cuda(cuda::mark_peaks(maps, marks(), counts.mutable_data_ptr<std::int32_t>(), stream),
                "find_peaks");
     check_cuda(cuda::number_peaks(maps, most, counts.const_data_ptr<std::int32_t>(),
                                   starts.mutable_data_ptr<std::int64_t>(),
-                                  kept_starts.mutable_data_ptr<std::int64_t>(), stream),
+                                  kept_starts.mutable_data_ptr<std::int64_t>(),
+                                  totals.mutable_data_ptr<std::int64_t>(), stream),
                "find_peaks");
   }
 
@@ -77,13 +81,14 @@ struct Listed {
   }
 };
 
-// Waits for the device: the one place that does.
-std::int64_t read_back(const std::int64_t* value, cudaStream_t stream) {
-  std::int64_t here = 0;
-  check_cuda(cudaMemcpyAsync(&here, value, sizeof(here), cudaMemcpyDeviceToHost, stream),
+// How many peaks there are and how many are kept. Waits for the device: the one place that does.
+std::array<std::int64_t, 2> read_totals(const Numbered& numbered, cudaStream_t stream) {
+  std::array<std::int64_t, 2> totals{};
+  check_cuda(cudaMemcpyAsync(totals.data(), numbered.totals.const_data_ptr(), sizeof(totals),
+                             cudaMemcpyDeviceToHost, stream),
              "find_peaks");
   check_cuda(cudaStreamSynchronize(stream), "find_peaks");
-  return here;
+  return totals;
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> find_peaks(const Tensor& scores,
@@ -105,8 +110,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> find_peaks(const Tensor& scores,
   const Numbered numbered(held, maps, most, stream);
   const auto* starts = numbered.starts.const_data_ptr<std::int64_t>();
   const auto* kept_starts = numbered.kept_starts.const_data_ptr<std::int64_t>();
-  const std::int64_t total = read_back(starts + maps.maps * maps.segments(), stream);
-  const std::int64_t kept = max_peaks ? read_back(kept_starts + maps.maps, stream) : total;
+  const auto [total, kept] = read_totals(numbered, stream);
   const Listed listed(held, maps, numbered, total, stream);
   auto [points, values, batch, channel] = results(kept);
   check_cuda(cuda::write_peaks(maps, listed.sorted, total, starts, kept_starts, held.size(1),
