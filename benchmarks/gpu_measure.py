@@ -128,6 +128,14 @@ def cases() -> list[Case]:
             lambda m: native.soft_count_backward(grad, None, m, 3, 100.0, 15.0, 0.8),
             12 * pixels,
         ),
+        Case(
+            "mask_focal_loss",
+            lambda seed: (*_maps(seed), *_maps(seed + 100)),
+            lambda pred, target: native.focal_loss(
+                pred, target, None, 2, 0, False, 1.0, 0.5, 4.0, 1e-6, None, True, False
+            ),
+            8 * pixels,
+        ),
         Case("peak_map", _maps, lambda m: native.peak_map(m, m, 1), 8 * pixels),
         Case(
             "top_peaks_mask, 32 x 20 maps of 14 x 14",
