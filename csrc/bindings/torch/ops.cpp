@@ -5,7 +5,8 @@
 //   2. csrc/math/NAME.h         the formula for one element, FASTCOUNT_HD (host and device);
 //   3. csrc/cpu/NAME.{h,cpp}    loops: pointers and sizes in, a range of work a call; no torch;
 //   4. csrc/bindings/torch/NAME.cpp       checks, allocation, torch::stable::parallel_for and
-//                               STABLE_TORCH_LIBRARY_IMPL(fastcount, CPU, m) { m.impl(...); }
+//                               // clang-format off: one line a schema
+STABLE_TORCH_LIBRARY_IMPL(fastcount, CPU, m) { m.impl(...); }
 //   5. csrc/cuda/NAME.{h,cu} and csrc/bindings/torch/cuda/NAME.cpp: the same for CUDA, launched
 //                               by the LAUNCH macro of csrc/cuda/launch.h;
 //   6. fastcount/ops/NAME.py    the public function: checks arguments (fastcount/ops/points.py),
@@ -36,3 +37,4 @@ STABLE_TORCH_LIBRARY(fastcount, m) {
   m.def("soft_count(Tensor heatmap, int kernel_size, float beta, float steepness, float threshold) -> (Tensor detection, Tensor count)");
   m.def("soft_count_backward(Tensor? grad_detection, Tensor? grad_count, Tensor heatmap, int kernel_size, float beta, float steepness, float threshold) -> Tensor");
 }
+// clang-format on
