@@ -5,8 +5,7 @@
 //   2. csrc/math/NAME.h         the formula for one element, FASTCOUNT_HD (host and device);
 //   3. csrc/cpu/NAME.{h,cpp}    loops: pointers and sizes in, a range of work a call; no torch;
 //   4. csrc/bindings/torch/NAME.cpp       checks, allocation, torch::stable::parallel_for and
-//                               // clang-format off: one line a schema
-STABLE_TORCH_LIBRARY_IMPL(fastcount, CPU, m) { m.impl(...); }
+//                               STABLE_TORCH_LIBRARY_IMPL(fastcount, CPU, m) { m.impl(...); }
 //   5. csrc/cuda/NAME.{h,cu} and csrc/bindings/torch/cuda/NAME.cpp: the same for CUDA, launched
 //                               by the LAUNCH macro of csrc/cuda/launch.h;
 //   6. fastcount/ops/NAME.py    the public function: checks arguments (fastcount/ops/points.py),
@@ -18,6 +17,8 @@ STABLE_TORCH_LIBRARY_IMPL(fastcount, CPU, m) { m.impl(...); }
 // `counts`, how many points each set has. Coordinates and widths are float64 on entry.
 #include <torch/csrc/stable/library.h>
 
+// One line a schema.
+// clang-format off
 STABLE_TORCH_LIBRARY(fastcount, m) {
   m.def("density_pyramid(Tensor points, Tensor sigma, SymInt[] counts, SymInt height, SymInt width, SymInt[] strides, float truncate, bool renormalize, ScalarType dtype) -> Tensor[]");
   m.def("gaussian_heatmap(Tensor points, Tensor sigma, Tensor? labels, SymInt[] counts, SymInt height, SymInt width, SymInt num_classes, SymInt stride, float truncate, bool add, bool round_centers, ScalarType dtype) -> Tensor");
