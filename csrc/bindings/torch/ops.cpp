@@ -9,7 +9,8 @@
 //   5. csrc/cuda/NAME.{h,cu} and csrc/bindings/torch/cuda/NAME.cpp: the same for CUDA, launched
 //                               by the LAUNCH macro of csrc/cuda/launch.h;
 //   6. fastcount/ops/NAME.py    the public function: checks arguments (fastcount/ops/points.py),
-//                               calls torch.ops.fastcount.NAME, registers its fake and its backward;
+//                               calls torch.ops.fastcount.NAME, registers its fake and its
+//                               backward;
 //   7. fastcount/ops/reference/NAME.py, tests/ops/test_NAME.py, benchmarks/bench_NAME.py.
 // setup.py finds the sources by pattern. Rebuild: python setup.py build_ext --inplace
 //
