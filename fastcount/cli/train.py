@@ -11,24 +11,32 @@ from fastcount.cli.messages import FAILED, WRONG_USAGE, leave
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see recipes.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Entries of CONFIG to replace."),
-    ] = None,
+    entries: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG... [KEY=VALUE]...",
+            help="YAML files, see recipes, run one after the other; entries of theirs to replace.",
+        ),
+    ],
 ) -> None:
     """Train a model as CONFIG says, or go on where an earlier run was stopped.
 
-    Prints the path of the model file. Exit status: 0 done, 1 failed, 2 wrong usage.
+    Prints the path of each model file. Exit status: 0 done, 1 failed, 2 wrong usage.
     """
     from fastcount.training import run
 
-    if not config.is_file():
-        leave(f"CONFIG: there is no file {config}", WRONG_USAGE)
-    try:
-        path = run(config, overrides or [])
-    except ValueError as error:
-        leave(str(error), WRONG_USAGE)
-    except (OSError, ImportError) as error:
-        leave(str(error), FAILED)
-    typer.echo(path)
+    overrides = [entry for entry in entries if "=" in entry]
+    configs = [Path(entry) for entry in entries if "=" not in entry]
+    if not configs:
+        leave("CONFIG: name at least one YAML file", WRONG_USAGE)
+    for config in configs:
+        if not config.is_file():
+            leave(f"CONFIG: there is no file {config}", WRONG_USAGE)
+    for config in configs:
+        try:
+            path = run(config, overrides)
+        except ValueError as error:
+            leave(str(error), WRONG_USAGE)
+        except (OSError, ImportError) as error:
+            leave(str(error), FAILED)
+        typer.echo(path)

@@ -55,6 +55,30 @@ def _pebbles(rng: np.random.Generator, size: int) -> Map:
     return pebbles
 
 
+def _stones(rng: np.random.Generator, size: int) -> Map:
+    """Rounded stones of mixed sizes in a slanting light: the bright side of one meets the shadow
+    of the next, as heads in a crowd do."""
+    spacing = rng.uniform(7, 40)
+    seeds = rng.random((int((size / spacing) ** 2) + 3, 2)) * size
+    # fewer stones where a slow noise is high: neighbours of different size
+    keep = rng.random(len(seeds)) > 0.8 * noise(rng, size, 2.0)[tuple(seeds.astype(int).T)]
+    keep[:3] = True
+    seeds = seeds[keep]
+    grid = np.mgrid[:size, :size].reshape(2, -1).T
+    distance, nearest = cKDTree(seeds).query(grid, 2)
+    edge = (distance[:, 1] - distance[:, 0]) / (distance[:, 1] + distance[:, 0])
+    height = np.sqrt(1 - (1 - np.minimum(edge * rng.uniform(1, 2), 1.0)) ** 2).reshape(size, size)
+    height = ndimage.gaussian_filter(height, rng.uniform(0.3, 1.2))
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = np.cos(angle) * np.gradient(height, axis=0) + np.sin(angle) * np.gradient(
+        height, axis=1
+    )
+    light = np.clip(0.5 + rng.uniform(0.5, 2.5) * slope, 0, 1) * height ** rng.uniform(0, 1)
+    tone = rng.uniform(0.4, 1, len(seeds))[nearest[:, 0]].reshape(size, size)
+    stones: Map = light * tone + rng.uniform(0, 0.3) * noise(rng, size, 0.8)
+    return stones
+
+
 def _courses(rng: np.random.Generator, size: int) -> Map:
     """Bricks, tiles and window fronts."""
     height, width = rng.uniform(10, 80, 2)
@@ -67,12 +91,12 @@ def _courses(rng: np.random.Generator, size: int) -> Map:
     return bricks
 
 
-_KINDS = (_clouds, _grain, _blades, _pebbles, _courses)
+_KINDS = (_clouds, _grain, _blades, _pebbles, _courses, _stones)
 
 
 def texture_tone(rng: np.random.Generator, kind: int, size: int) -> Map:
     """A texture as (size, size) tones in [0, 1]; ``kind``: 0 clouds, 1 grain, 2 blades,
-    3 pebbles, 4 courses."""
+    3 pebbles, 4 courses, 5 stones."""
     tone = _KINDS[kind](rng, size)
     scaled: Map = (tone - tone.min()) / max(float(np.ptp(tone)), 1e-9)
     return scaled

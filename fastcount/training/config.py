@@ -42,7 +42,8 @@ class Augment:
 class Config:
     """A training run; every field is a key of the YAML file.
 
-    ``model``: the registered name and its arguments. ``validation``: share of the training
+    ``model``: the registered name and its arguments. ``start``: a model of that name whose
+    weights the run begins from: a file, an earlier run in the same ``output``, or a shipped one. ``validation``: share of the training
     pictures kept for choosing the checkpoint, by hash of their content. ``holdout``: data sets
     whose pictures are dropped from training wherever the same content turns up. ``sigma_knn``:
     kernel widths from the distance to neighbours, ``beta`` x mean of k, clipped to
@@ -53,6 +54,7 @@ class Config:
     name: str
     model: dict[str, Any]
     train: tuple[Part, ...]
+    start: str | None = None
     holdout: tuple[str, ...] = ()
     validation: float = 0.1
     crop: tuple[int, int] = (320, 320)

@@ -25,9 +25,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fastcount.files import atomic_write
 from fastcount.models import CountingModel, create_model
-from fastcount.models.checkpoint import save_model
+from fastcount.models.checkpoint import load_model, save_model
 from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
+from fastcount.shipped import shipped_names, shipped_path
 from fastcount.training.calibration import best_factor
 from fastcount.training.config import Config, load_config
 from fastcount.training.module import CountingModule
@@ -59,6 +60,8 @@ def fit(
         say(f"not used, its picture is in a held-out set: {dropped}")
     arguments = dict(config.model)
     model = create_model(arguments.pop("name"), **arguments)
+    if config.start is not None:
+        _begin_from(model, config.start, Path(config.output))
     module = CountingModule(
         model.to(memory_format=torch.channels_last),
         config,
@@ -121,6 +124,21 @@ def fit(
         save_model(model, result, card=card)
         say(f"wrote {result}: validation error {card['validation_error']:.4f}")
     return result
+
+
+def _begin_from(model: CountingModel, start: str, output: Path) -> None:
+    """Gives ``model`` the weights of the one that ``start`` names."""
+    run = output / start / f"{start}.safetensors"
+    path = next((p for p in (Path(start), run, shipped_path(start)) if p.is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"start: {start} is neither a model file nor a run in {output} nor a shipped model "
+            f"({', '.join(shipped_names())})"
+        )
+    try:
+        model.load_state_dict(load_model(path).state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"start: the weights in {path} do not fit the model: {error}") from None
 
 
 def _same_run(config: Config, folder: Path) -> None:
