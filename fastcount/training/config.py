@@ -43,12 +43,13 @@ class Config:
     """A training run; every field is a key of the YAML file.
 
     ``model``: the registered name and its arguments. ``start``: a model of that name whose
-    weights the run begins from: a file, an earlier run in the same ``output``, or a shipped one. ``validation``: share of the training
-    pictures kept for choosing the checkpoint, by hash of their content. ``holdout``: data sets
-    whose pictures are dropped from training wherever the same content turns up. ``sigma_knn``:
-    kernel widths from the distance to neighbours, ``beta`` x mean of k, clipped to
-    [``low``, ``high``] pixels; absent: the model's own width. ``calibrate``: scale the trained
-    model's counts by the factor that is best on the validation pictures.
+    weights the run begins from: a file, an earlier run in the same ``output``, or a shipped one.
+    ``validation``: share of the training pictures kept for choosing the checkpoint, by hash of
+    their content. ``holdout``: data sets whose pictures are dropped from training wherever the
+    same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours, ``beta``
+    x mean of k, clipped to [``low``, ``high``] pixels; absent: the model's own width.
+    ``calibrate``: scale the trained model's counts by the factor that is best on the validation
+    pictures.
     """
 
     name: str
