@@ -1,6 +1,6 @@
 """Density maps beside what people use: a filtered delta image, and pooling a full map.
 
-    python -m pytest benchmarks/bench_density_map.py --benchmark-group-by=group
+    python -m pytest benchmarks/bench_density_map.py --benchmark-only
 
 All draw 1000 points of sigma 15 on 768 x 1024, in as many threads as torch has. scipy and OpenCV
 filter an image of deltas at rounded points, which makes them less exact. A GPU is used where there

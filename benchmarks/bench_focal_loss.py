@@ -30,7 +30,8 @@ def target() -> Tensor:
 
 
 @pytest.fixture(params=["probabilities", "logits"])
-def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+def options(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> dict[str, Any]:
+    benchmark.group = f"mask_focal_loss, {request.param}"
     return {"from_logits": request.param == "logits"}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
-from scipy.spatial import cKDTree
 
 from fastcount.ops import adaptive_sigma
 
@@ -16,7 +15,8 @@ COUNT, HEIGHT, WIDTH = 12_865, 2013, 2902
 
 
 @pytest.fixture(params=["even", "clustered"])
-def crowd(request: pytest.FixtureRequest) -> torch.Tensor:
+def crowd(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> torch.Tensor:
+    benchmark.group = f"adaptive_sigma, {request.param}"
     generator = torch.Generator().manual_seed(0)
     unit = torch.rand(COUNT, 2, generator=generator)
     if request.param == "clustered":
@@ -30,10 +30,11 @@ def test_fastcount(benchmark: BenchmarkFixture, crowd: torch.Tensor) -> None:
 
 
 def test_scipy_ckdtree(benchmark: BenchmarkFixture, crowd: torch.Tensor) -> None:
+    spatial = pytest.importorskip("scipy.spatial")
     points = crowd.numpy()
 
     def widths() -> torch.Tensor:
-        distance, _ = cKDTree(points).query(points, k=5, workers=torch.get_num_threads())
+        distance, _ = spatial.cKDTree(points).query(points, k=5, workers=torch.get_num_threads())
         return torch.from_numpy(0.1 * distance[:, 1:].mean(axis=1))
 
     sigma = benchmark(widths)
