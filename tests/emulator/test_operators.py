@@ -14,6 +14,7 @@ from tests.emulator.toolchain import (
     sanitizer_runtime,
 )
 
+TESTS = REPOSITORY / "tests" / "ops"
 #: What a kernel has no part in (checks of arguments, compilation), or what only fast hardware ends.
 LEFT_OUT = (
     "compile",
@@ -39,8 +40,8 @@ SHORT = (
 
 def operator_tests() -> list[str]:
     names = (path.stem for path in sorted(CSRC.glob("bindings/torch/cuda/*.cpp")))
-    files = (REPOSITORY / "tests" / "ops" / f"test_{name}.py" for name in names)
-    found = [str(file.relative_to(REPOSITORY)) for file in files if file.exists()]
+    files = (file for name in names for file in sorted(TESTS.glob(f"test_{name}*.py")))
+    found = [str(file.relative_to(REPOSITORY)) for file in files]
     return [*found, "tests/emulator/narrow_types.py"]
 
 
