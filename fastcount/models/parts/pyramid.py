@@ -1,0 +1,140 @@
+"""Backbones of classification and the feature pyramid on top of them (Lin et al. 2017)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+
+from fastcount.models.parts.mobilenet_v2 import MobileNetV2Features, load_tflite
+
+_DEEPEST = 5  # the coarsest level that a backbone itself has: C5, stride 32
+
+
+class Backbone(nn.Module):
+    """The feature maps C2..C5 of a classification network, those that it has of them.
+
+    ``name``: any network of timm's that yields features (``"resnet50"``,
+    ``"mobilenetv3_small_100"``), or ``"mobilenet_v2"``, this package's own, whose maps start at
+    C3. ``weights``: None starts at random; ``"imagenet"`` fetches timm's; for ``"mobilenet_v2"``
+    the path of an 8-bit TensorFlow Lite file, with which its stem and first three blocks are
+    frozen. ``channels``: of each map by its level. ``mean``, ``std``: what pictures in [0, 1] must
+    be normalised with.
+
+    ``forward``: (B, 3, H, W), normalised, to the maps (B, ``channels[l]``, H/2^l, W/2^l) by level,
+    sides rounded up.
+
+    Raises ``ValueError`` for a name that timm does not know, a network without a map of stride
+    32, and weights of another kind.
+    """
+
+    channels: dict[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __init__(self, name: str = "resnet50", weights: str | None = None) -> None:
+        super().__init__()
+        if name == "mobilenet_v2":
+            # Blocks learned from a million pictures are not to be spoilt by a few hundred.
+            features = MobileNetV2Features(frozen=0 if weights is None else 4)
+            if weights is not None:
+                load_tflite(features, weights)
+            self.body: nn.Module = features
+            self.mean = self.std = (0.5, 0.5, 0.5)
+            self.channels = dict(zip((3, 4, 5), features.channels, strict=True))
+            self._places = {3: 0, 4: 1, 5: 2}
+            return
+        if weights not in (None, "imagenet"):
+            raise ValueError(
+                f"weights: {name} can start from None or 'imagenet', got {weights!r}; "
+                "a saved model is loaded with fastcount.models.checkpoint.load_model"
+            )
+        import timm  # only here: it takes seconds, and the density models do without
+
+        try:
+            self.body = timm.create_model(
+                name, pretrained=weights == "imagenet", features_only=True
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f"backbone: timm has no feature network {name!r} ({error}); "
+                "timm.list_models() has the names"
+            ) from error
+        info = self.body.feature_info
+        strides, widths = info.reduction(), info.channels()
+        self._places = {
+            stride.bit_length() - 1: place for place, stride in enumerate(strides) if stride > 2
+        }
+        if max(self._places, default=0) != _DEEPEST:
+            raise ValueError(f"backbone: {name} has maps of strides {strides}; need one of 32")
+        self.channels = {level: widths[place] for level, place in self._places.items()}
+        self.mean = tuple(self.body.pretrained_cfg["mean"])
+        self.std = tuple(self.body.pretrained_cfg["std"])
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        if not isinstance(self.body, MobileNetV2Features):
+            maps = self.body(images)
+            return {level: maps[place] for level, place in self._places.items()}
+        height, width = images.shape[-2:]
+        # It takes whole cells only; what comes of the padding beyond the last cell goes again.
+        maps = self.body(F.pad(images, (0, -width % 32, 0, -height % 32)))
+        return {
+            level: maps[place][..., : -(-height >> level), : -(-width >> level)]
+            for level, place in self._places.items()
+        }
+
+
+class BackbonePyramid(nn.Module):
+    """A backbone and its feature pyramid: maps of one width at every level.
+
+    Levels up to 5 are the backbone's maps, summed top-down and smoothed (torchvision's
+    ``FeaturePyramidNetwork``); P6 is a 3x3 convolution of stride 2 on C5, and every further level
+    one on the ReLU of the level before, as RetinaNet has them. ``backbone`` and ``weights`` as
+    for :class:`Backbone`, whose ``mean`` and ``std`` it passes on; ``channels``: of every map;
+    ``levels``: those to give, rising.
+
+    ``forward``: (B, 3, H, W), normalised, to one map (B, ``channels``, H/2^l, W/2^l) for each
+    level l, sides rounded up.
+
+    Raises ``ValueError`` for levels that do not rise or begin outside the backbone's.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        channels: int = 256,
+        levels: tuple[int, ...] = (3, 4, 5, 6, 7),
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = Backbone(backbone, weights)
+        self.mean, self.std = self.backbone.mean, self.backbone.std
+        self.levels = tuple(levels)
+        rising = list(self.levels) == sorted(set(self.levels))
+        if not rising or not self.levels or self.levels[0] not in self.backbone.channels:
+            raise ValueError(
+                f"levels: need rising numbers from one of {sorted(self.backbone.channels)} on, "
+                f"got {levels}"
+            )
+        self._inner = range(self.levels[0], _DEEPEST + 1)
+        self.fpn = FeaturePyramidNetwork([self.backbone.channels[i] for i in self._inner], channels)
+        for place, level in enumerate(self._inner):
+            if level not in self.levels:  # its sum is needed further down, the map itself is not
+                self.fpn.layer_blocks[place] = nn.Identity()
+        inputs = self.backbone.channels[_DEEPEST]
+        self.further = nn.ModuleList()
+        for _ in range(_DEEPEST, self.levels[-1]):
+            self.further.append(nn.Conv2d(inputs, channels, 3, stride=2, padding=1))
+            inputs = channels
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features = self.backbone(images)
+        named = OrderedDict((str(level), features[level]) for level in self._inner)
+        maps = {int(name): one for name, one in self.fpn(named).items()}
+        x = features[_DEEPEST]
+        for level, convolution in enumerate(self.further, start=_DEEPEST + 1):
+            x = convolution(x if level == _DEEPEST + 1 else F.relu(x))
+            maps[level] = x
+        return [maps[level] for level in self.levels]
