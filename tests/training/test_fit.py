@@ -13,6 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fastcount.models import create_model
+from fastcount.models.checkpoint import save_model
+from fastcount.training.fit import fit
+
 RUN = """
 name: tiny
 model: {name: density_fpn, width: 16, depth: 1}
@@ -94,3 +98,25 @@ def test_mixed_precision_runs_and_leaves_a_float32_model(tmp_path: Path) -> None
     assert floats
     assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in floats)
     assert (tmp_path / "half" / "tiny" / "tensorboard").is_dir()
+
+
+def test_a_run_begins_where_another_ended(tmp_path: Path) -> None:
+    """With a learning rate of zero a second run gives back what the first had learnt."""
+    first = create_model("density_fpn", width=16, depth=1)
+    torch.manual_seed(7)
+    for parameter in first.parameters():
+        torch.nn.init.normal_(parameter)
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    save_model(first, tmp_path / "runs" / "first" / "first.safetensors")
+    config = tmp_path / "second.yaml"
+    text = RUN.replace("OUTPUT", str(tmp_path / "runs")).replace("steps: 24", "steps: 1")
+    text = text.replace("lr: 0.001", "lr: 0.0\nbackbone_lr: 0.0").replace("calibrate: true", "")
+    config.write_text(text.replace("validate_every: 4", "validate_every: 1") + "start: first\n")
+    learnt = load_file(fit(config))
+    for name, parameter in first.named_parameters():
+        torch.testing.assert_close(learnt[name], parameter.detach())
+
+    with pytest.raises(ValueError, match="neither a model file nor a run in"):
+        fit(config, ["start=nothing", "name=third"])
+    with pytest.raises(ValueError, match="do not fit"):
+        fit(config, ["model={name: density_fpn, width: 24}", "name=fourth"])
