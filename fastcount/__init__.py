@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastcount.counting import Counting
+    from fastcount.loading import load
     from fastcount.models import create_model, list_models
-    from fastcount.predict.load import load
     from fastcount.runtime import Counter
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOMES = {
     "Counting": "fastcount.counting",
     "create_model": "fastcount.models",
     "list_models": "fastcount.models",
-    "load": "fastcount.predict",
+    "load": "fastcount.loading",
 }
 
 

@@ -108,7 +108,7 @@ def parse_zone(text: str) -> Zone:
 
 def load_counter(model: str, device: str | None, tile: int | None = None) -> Counter:
     """The counter; leaves with 2 where there is no such model or device, or the tile is wrong."""
-    from fastcount.predict import load
+    from fastcount.loading import load
     from fastcount.runtime.tiling import plan
 
     try:

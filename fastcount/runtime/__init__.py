@@ -2,6 +2,7 @@
 
 from fastcount.runtime.counter import Counter
 from fastcount.runtime.engine import Engine, TileResult
+from fastcount.runtime.onnx_engine import OnnxEngine
 from fastcount.runtime.tiling import Tiling
 
-__all__ = ["Counter", "Engine", "TileResult", "Tiling"]
+__all__ = ["Counter", "Engine", "OnnxEngine", "TileResult", "Tiling"]

@@ -1,0 +1,112 @@
+"""An exported model under ONNX Runtime as an engine."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcount.runtime.description import KEY, Description
+from fastcount.runtime.engine import TileResult
+from fastcount.runtime.exported import INPUT, InputShape, tile_results
+from fastcount.runtime.tiling import Tiling
+
+_CUDA = "CUDAExecutionProvider"
+_NO_PACKAGE = (
+    "onnxruntime is not installed, and ONNX files need it: pip install onnxruntime "
+    "(on a machine with a GPU: onnxruntime-gpu)"
+)
+
+
+class OnnxEngine:
+    """Runs the ``.onnx`` file at ``path``, written by ``fastcount export``. Needs no PyTorch.
+
+    ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; None takes CUDA where the installed ONNX
+    Runtime has it. ``threads``: at most so many of the CPU's; None leaves it to ONNX Runtime.
+
+    Raises ``FileNotFoundError`` where there is no file; ``ImportError`` without onnxruntime;
+    ``ValueError`` for a file that is not such a model, or a device that cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str | None = None,
+        *,
+        threads: int | None = None,
+    ) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ImportError(_NO_PACKAGE) from error
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"path: there is no model file {path}")
+        providers = _providers(device, onnxruntime.get_available_providers())
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors alone: they are raised, too
+        if threads is not None:
+            if threads < 1:
+                raise ValueError(f"threads: expected at least 1, got {threads}")
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # onnxruntime's errors have no class of their own in common
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"path: {path} cannot be run by ONNX Runtime {onnxruntime.__version__} ({reason}); "
+                "copy or export it again"
+            ) from error
+        if device not in (None, "cpu") and _CUDA not in self._session.get_providers():
+            raise ValueError(f"device: ONNX Runtime could not start {device!r}; use 'cpu'")
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if KEY not in metadata:
+            raise ValueError(
+                f"path: {path} does not say how to count with it; write it with `fastcount export`"
+            )
+        self.description = Description.from_json(metadata[KEY], path)
+        self.shape = InputShape(self.description.batch, self.description.size)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    @property
+    def name(self) -> str:
+        return self.description.model
+
+    @property
+    def tiling(self) -> Tiling:
+        return self.description.tiling
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.description.classes
+
+    def run(
+        self,
+        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
+    ) -> list[TileResult]:
+        """One result a tile, in order."""
+        return self.shape.run(batch, self.tiling.fill, self._network)
+
+    def _network(self, pixels: NDArray[np.uint8]) -> list[TileResult]:
+        values = self._session.run(self._outputs, {INPUT: pixels})
+        return tile_results(dict(zip(self._outputs, values, strict=True)), self.description)
+
+
+def _providers(device: str | None, available: list[str]) -> list[Any]:
+    if device is None:
+        return [name for name in (_CUDA, "CPUExecutionProvider") if name in available]
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    parts = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if parts is None:
+        raise ValueError(f"device: expected 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    if _CUDA not in available:
+        raise ValueError(
+            f"device: {device!r} cannot be used: this ONNX Runtime is built without CUDA; "
+            "use 'cpu', or pip install onnxruntime-gpu"
+        )
+    return [(_CUDA, {"device_id": int(parts[1] or 0)}), "CPUExecutionProvider"]

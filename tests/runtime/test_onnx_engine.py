@@ -1,0 +1,198 @@
+"""Counting with an ONNX file, without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import fastcount
+from fastcount.runtime import Counter, Tiling
+from fastcount.runtime.description import KEY, Description, read_sidecar, sidecar
+from fastcount.runtime.exported import InputShape
+from fastcount.runtime.onnx_engine import OnnxEngine
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+STRIDE = 4
+TILING = Tiling(tile=(256, 256), margin=8, align=8, fill=(0, 0, 0))
+DESCRIPTION = Description(
+    model="boxes", tiling=TILING, stride=STRIDE, classes=("spot",), card={"mae": 1.5, "name": "Ä"}
+)
+PICTURE = np.random.default_rng(0).integers(0, 256, (77, 101, 3), np.uint8)
+
+
+def write(path: Path, description: Description = DESCRIPTION, *, described: bool = True) -> Path:
+    """A network whose density is the mean colour of 4 x 4 pixels, divided by 255."""
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    batch = description.batch or "batch"
+    height, width = description.size or ("height", "width")
+    nodes = [
+        helper.make_node("Cast", ["images"], ["pixels"], to=floats),
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("ReduceMean", ["planes", "channel"], ["grey"], keepdims=1),
+        helper.make_node(
+            "AveragePool", ["grey"], ["means"], kernel_shape=[4, 4], strides=[4, 4], ceil_mode=0
+        ),
+        helper.make_node("Div", ["means", "scale"], ["density"]),
+        helper.make_node("ReduceSum", ["density", "axes"], ["count"], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "boxes",
+        [
+            helper.make_tensor_value_info(
+                "images", onnx.TensorProto.UINT8, [batch, height, width, 3]
+            )
+        ],
+        [
+            helper.make_tensor_value_info("count", floats, [batch]),
+            helper.make_tensor_value_info("density", floats, [batch, 1, None, None]),
+        ],
+        [
+            helper.make_tensor("channel", onnx.TensorProto.INT64, [1], [1]),
+            helper.make_tensor("scale", floats, [1], [255.0]),
+            helper.make_tensor("axes", onnx.TensorProto.INT64, [3], [1, 2, 3]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    if described:
+        model.metadata_props.add(key=KEY, value=description.to_json())
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def expected_density(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The same in NumPy, black beyond the picture."""
+    height, width = (-(-side // STRIDE) for side in picture.shape[:2])
+    padded = np.zeros((height * STRIDE, width * STRIDE), np.float64)
+    padded[: picture.shape[0], : picture.shape[1]] = picture.mean(axis=2) / 255
+    return padded.reshape(height, STRIDE, width, STRIDE).mean(axis=(1, 3))
+
+
+def test_counts_as_numpy_does(tmp_path: Path) -> None:
+    counter = fastcount.load(write(tmp_path / "boxes.onnx"), device="cpu")
+    counting = counter(PICTURE)
+    density = expected_density(PICTURE)
+    np.testing.assert_allclose(counting.density, density, rtol=1e-5)
+    assert counting.count == pytest.approx(density.sum(), rel=1e-5)
+    assert (counting.stride, counting.size) == (STRIDE, (77, 101))
+    assert (counter.name, counter.engine.classes) == ("boxes", ("spot",))
+    assert counter.engine.tiling == TILING
+
+
+@pytest.mark.parametrize("batch", [None, 1, 3])
+def test_a_fixed_input_gives_the_same(tmp_path: Path, batch: int | None) -> None:
+    """Tiles smaller than the input and incomplete batches are padded; padding does not count."""
+    fixed = replace(DESCRIPTION, size=(64, 48), batch=batch, tiling=replace(TILING, tile=(64, 48)))
+    counter = Counter(OnnxEngine(write(tmp_path / "fixed.onnx", fixed), "cpu", threads=1))
+    for picture in (PICTURE, PICTURE[:40], PICTURE[:33, :21]):
+        counting = counter(picture, batch_size=2)
+        np.testing.assert_allclose(counting.density, expected_density(picture), rtol=1e-5)
+        assert counting.count == pytest.approx(expected_density(picture).sum(), rel=1e-5)
+    with pytest.raises(ValueError, match=r"exported for 64x48, got 80x80"):
+        counter(PICTURE, tile=80)
+
+
+def test_what_lies_in_the_padding_is_not_counted() -> None:
+    """Bright padding, which the network sees as objects."""
+
+    def network(tiles: NDArray[np.uint8]) -> list[fastcount.runtime.TileResult]:
+        assert tiles.shape == (2, 16, 16, 3)
+        return [
+            fastcount.runtime.TileResult(
+                float(expected_density(tile).sum()) + 5,
+                density=expected_density(tile).astype(np.float32),
+                stride=STRIDE,
+            )
+            for tile in tiles
+        ]
+
+    tiles = PICTURE[None, :9, :16]
+    (result,) = InputShape(2, (16, 16)).run(tiles, (255, 255, 255), network)
+    padded = np.full((12, 16, 3), 255, np.uint8)
+    padded[:9] = PICTURE[:9, :16]
+    assert result.density is not None
+    np.testing.assert_allclose(result.density, expected_density(padded), rtol=1e-5)
+    assert result.count == pytest.approx(expected_density(padded).sum() + 5, rel=1e-5)
+
+
+def test_the_description_survives_its_file(tmp_path: Path) -> None:
+    full = replace(DESCRIPTION, size=(64, 48), batch=2, precision="int8", stride=None)
+    assert Description.from_json(full.to_json(), "here") == full
+    path = tmp_path / "model.plan"
+    sidecar(path).write_text(full.to_json(), encoding="utf-8")
+    assert sidecar(path).name == "model.plan.json"
+    assert read_sidecar(path) == full
+    with pytest.raises(ValueError, match=r"other\.plan\.json beside it"):
+        read_sidecar(tmp_path / "other.plan")
+    with pytest.raises(ValueError, match="is of format 9"):
+        Description.from_json(full.to_json().replace('"format": 1', '"format": 9'), "here")
+    for broken in ("", "[]", "{}", full.to_json().replace('"margin"', '"margni"')):
+        with pytest.raises(ValueError, match="here: its description is broken"):
+            Description.from_json(broken, "here")
+
+
+def test_what_cannot_be_loaded(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no model file .*x\.onnx"):
+        fastcount.load(tmp_path / "x.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"broken\.onnx cannot be run by ONNX Runtime"):
+        fastcount.load(tmp_path / "broken.onnx")
+    with pytest.raises(ValueError, match="does not say how to count with it"):
+        fastcount.load(write(tmp_path / "plain.onnx", described=False))
+    good = write(tmp_path / "good.onnx")
+    with pytest.raises(
+        ValueError, match="device: expected 'cpu', 'cuda' or 'cuda:N', got 'abacus'"
+    ):
+        fastcount.load(good, device="abacus")
+    with pytest.raises(ValueError, match="threads: expected at least 1, got 0"):
+        OnnxEngine(good, threads=0)
+
+
+BLOCKED = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "onnx", "timm", "lightning"):
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def test_counts_where_there_is_no_torch(tmp_path: Path) -> None:
+    """From Python and from the command line, with an import of PyTorch being an error."""
+    model = write(tmp_path / "boxes.onnx")
+    Image.fromarray(PICTURE).save(tmp_path / "picture.png")
+    script = f"""{BLOCKED}
+import fastcount
+from fastcount.cli import main
+
+counting = fastcount.load({str(model)!r})({str(tmp_path / "picture.png")!r})
+code = main(["count", {str(tmp_path / "picture.png")!r}, "--model", {str(model)!r}, "--json"])
+assert code == 0, code
+assert not [name for name in sys.modules if name.partition(".")[0] in ("torch", "torchvision")]
+print(counting.count, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = pytest.approx(expected_density(PICTURE).sum(), rel=1e-5)
+    assert float(done.stderr.splitlines()[-1]) == expected
+    assert json.loads(done.stdout)[0]["count"] == expected
+
+
+def test_the_blocker_blocks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{BLOCKED}\nimport torch"], capture_output=True, text=True
+    )
+    assert "torch is blocked" in done.stderr
