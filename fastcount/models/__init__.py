@@ -1,6 +1,6 @@
 """Counting networks, one file a paper."""
 
-from fastcount.models import cannet, csrnet, deepcount, density_fpn, mcnn
+from fastcount.models import cannet, centernet, csrnet, deepcount, density_fpn, mcnn
 from fastcount.models.base import CountingModel, DensityOutput, Target
 from fastcount.models.registry import create_model, list_models, register
 
@@ -9,6 +9,7 @@ __all__ = [
     "DensityOutput",
     "Target",
     "cannet",
+    "centernet",
     "create_model",
     "csrnet",
     "deepcount",

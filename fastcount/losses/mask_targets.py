@@ -1,0 +1,117 @@
+"""Heat maps and masks of boxes on the grid of a network's output: what mask focal loss learns.
+
+A grid has cells of ``stride`` pixels a side. Cell (u, v) stands for the place
+``((u + offset) * stride, (v + offset) * stride)`` in edge coordinates: ``offset=0.5`` where a
+cell stands for its own middle, 0 where it stands for its top-left corner, as the anchors of
+torchvision's detectors do. An object belongs to the cell nearest to the middle of its box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fastcount.ops import gaussian_heatmap, small_object_sigma
+
+
+def grid_centres(
+    boxes: Tensor,  # (N, 4) x1, y1, x2, y2 in edge coordinates, pixels
+    size: tuple[int, int],
+    stride: float,
+    offset: float = 0.5,
+) -> Tensor:
+    """(N, 2) middle of each box in cells, cell (0, 0) being at (0, 0), kept on the grid.
+
+    ``size``: (h, w) of the grid. A middle within half a cell of the rim belongs to the rim's
+    cell, so an object inside the picture always has a cell.
+    """
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2 / stride - offset
+    last = torch.tensor([size[1] - 1, size[0] - 1], dtype=middle.dtype, device=middle.device)
+    return torch.minimum(middle.clamp_min(0), last)
+
+
+def box_heatmap(
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    size: tuple[int, int],
+    *,
+    stride: float,
+    num_classes: int = 1,
+    offset: float = 0.5,
+    reduce: str = "sum",
+    eta: float = 1.0,
+) -> Tensor:
+    """Gaussian heat map of boxes, one map a class: section 4.3.1 of Zhong et al., Mask Focal Loss.
+
+    The width of each kernel follows eq. 10 from the box in cells; ``eta`` widens small objects.
+    ``reduce="sum"`` adds kernels up to at most 1, as mask focal loss has it; ``"max"`` keeps the
+    greatest, as CenterNet has it. The cell of each object is exactly 1 (sums of kernels reach 1
+    elsewhere too where objects are crowded).
+
+    Args:
+        boxes: for each picture (N, 4) x1, y1, x2, y2 in edge coordinates, of area > 0 and with
+            their middle in the picture.
+        labels: for each picture (N,) int64, 0 .. num_classes - 1.
+        size: (h, w) of the grid in cells.
+
+    Returns:
+        (B, num_classes, h, w) float32 in [0, 1].
+
+    Raises:
+        ValueError: a label out of range, a box that is not finite.
+    """
+    sides = [(each[:, 2:] - each[:, :2]) / stride for each in boxes]
+    return gaussian_heatmap(
+        [grid_centres(each, size, stride, offset).float() for each in boxes],
+        size,
+        [small_object_sigma(each.float(), eta=eta) for each in sides],
+        labels=list(labels),
+        num_classes=num_classes,
+        reduce=reduce,
+    )
+
+
+def box_mask(
+    boxes: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    size: tuple[int, int],
+    *,
+    stride: float,
+    num_classes: int = 1,
+    offset: float = 0.5,
+    shrink: float = 1.0,
+) -> Tensor:
+    """(B, num_classes, h, w) bool: the cells inside a box of the class, fig. 3 of Mask Focal Loss.
+
+    A cell is inside where its own place is; the cell of each object is inside even where the box
+    is too small to hold a cell's place. ``shrink``: boxes are first scaled about their middle
+    (FoveaBox's positive area). Cost: O(N + h w), whatever the boxes' sizes. Boxes may reach
+    beyond the picture. Arguments as for :func:`box_heatmap`.
+    """
+    height, width = size
+    device = boxes[0].device if boxes else torch.device("cpu")
+    # +1 where a rectangle begins and -1 behind its end; a running sum down and across fills it.
+    steps = torch.zeros(
+        len(boxes), num_classes, height + 1, width + 1, dtype=torch.int32, device=device
+    )
+    for edges, each, classes in zip(steps, boxes, labels, strict=True):
+        middle = (each[:, :2] + each[:, 2:]) / 2
+        half = (each[:, 2:] - each[:, :2]) / 2 * shrink
+        own = (grid_centres(each, size, stride, offset).double() + 0.5).floor().long()
+        first = torch.minimum(((middle - half) / stride - offset).ceil().long(), own)
+        behind = torch.maximum(((middle + half) / stride - offset).floor().long(), own) + 1
+        limit = torch.tensor([width, height], device=device)
+        first = torch.minimum(first.clamp_min(0), limit)
+        behind = torch.minimum(behind.clamp_min(0), limit)
+        one = torch.ones(len(each), dtype=torch.int32, device=device)
+        for x, y, sign in (
+            (first[:, 0], first[:, 1], one),
+            (behind[:, 0], first[:, 1], -one),
+            (first[:, 0], behind[:, 1], -one),
+            (behind[:, 0], behind[:, 1], one),
+        ):
+            edges.index_put_((classes, y, x), sign, accumulate=True)
+    filled = steps.cumsum(2, dtype=torch.int32).cumsum(3, dtype=torch.int32)
+    return filled[:, :, :height, :width] > 0

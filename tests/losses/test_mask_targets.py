@@ -1,0 +1,83 @@
+"""Targets of mask focal loss: against the same drawn cell by cell."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastcount.losses.mask_targets import box_heatmap, box_mask, grid_centres
+
+BOXES = torch.tensor(
+    [[8.0, 4, 20, 20], [30, 30, 32, 33], [-9, 10, 11, 18], [50, 2, 70, 9], [0.2, 59, 0.4, 63.9]]
+)
+LABELS = torch.tensor([0, 1, 0, 1, 1])
+SIZE, STRIDE = (16, 16), 4
+
+
+def mask_by_hand(offset: float, shrink: float) -> Tensor:
+    mask = torch.zeros(2, *SIZE, dtype=torch.bool)
+    for (x1, y1, x2, y2), label in zip(BOXES.tolist(), LABELS.tolist(), strict=True):
+        mx, my, hx, hy = (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2
+        for v in range(SIZE[0]):
+            for u in range(SIZE[1]):
+                x, y = (u + offset) * STRIDE, (v + offset) * STRIDE
+                if abs(x - mx) <= hx * shrink and abs(y - my) <= hy * shrink:
+                    mask[label, v, u] = True
+        u, v = (min(max(math.floor(m / STRIDE - offset + 0.5), 0), 15) for m in (mx, my))
+        mask[label, v, u] = True
+    return mask
+
+
+@pytest.mark.parametrize("offset", [0.5, 0.0])
+@pytest.mark.parametrize("shrink", [1.0, 0.4])
+def test_mask_is_the_inside_of_the_boxes(offset: float, shrink: float) -> None:
+    mask = box_mask(
+        [BOXES, BOXES[:0]],
+        [LABELS, LABELS[:0]],
+        SIZE,
+        stride=STRIDE,
+        num_classes=2,
+        offset=offset,
+        shrink=shrink,
+    )
+    assert mask.dtype == torch.bool
+    assert torch.equal(mask[0], mask_by_hand(offset, shrink))
+    assert not mask[1].any()
+
+
+def test_heatmap_sums_kernels_and_clamps() -> None:
+    close = torch.tensor([[8.0, 8, 16, 16], [14, 8, 22, 16]])  # cells (2.5, 2.5) and (4, 2.5)
+    labels = torch.zeros(2, dtype=torch.int64)
+    options = {"stride": STRIDE, "num_classes": 1}
+    summed = box_heatmap([close], [labels], SIZE, **options)
+    highest = box_heatmap([close], [labels], SIZE, reduce="max", **options)
+    reach = 2 * 2 + 1  # eq. 10: D = 2 min(w, h) + 1, sides in cells
+    sigma = reach * (1 + math.exp(-reach)) / 6
+    one = [math.exp(-(d**2) / (2 * sigma**2)) for d in range(3)]
+    assert summed[0, 0, 3, 3].item() == 1  # halves round up: cells 3 and 4 of row 3
+    assert summed[0, 0, 3, 4].item() == 1
+    assert summed[0, 0, 3, 5].item() == pytest.approx(one[1] + one[2], rel=1e-5)
+    assert highest[0, 0, 3, 5].item() == pytest.approx(one[1], rel=1e-5)
+    assert summed.max() == 1
+
+
+def test_objects_at_the_rim_have_a_cell() -> None:
+    corners = torch.tensor([[-4.0, -4, 4.2, 4.2], [60, 60, 67.9, 67.9]])
+    for offset in (0.0, 0.5):
+        centres = grid_centres(corners, SIZE, STRIDE, offset)
+        assert centres.min() >= 0
+        assert centres.max() <= 15
+        heat = box_heatmap(
+            [corners], [torch.zeros(2, dtype=torch.int64)], SIZE, stride=STRIDE, offset=offset
+        )
+        assert heat[0, 0, 0, 0] == 1
+        assert heat[0, 0, 15, 15] == 1
+
+
+def test_empty_batch_entries() -> None:
+    heat = box_heatmap([torch.zeros(0, 4)], [LABELS[:0]], SIZE, stride=STRIDE, num_classes=3)
+    assert heat.shape == (1, 3, *SIZE)
+    assert heat.sum() == 0
