@@ -15,9 +15,18 @@ if TYPE_CHECKING:
     from fastcount.metrics.count_error import CountError
     from fastcount.metrics.game import GAME
     from fastcount.metrics.localization_ap import LocalizationAP
+    from fastcount.metrics.pck_ap import PckAP
     from fastcount.metrics.point_pr import PointPR
 
-__all__ = ["GAME", "ClassCountError", "CountAgreement", "CountError", "LocalizationAP", "PointPR"]
+__all__ = [
+    "GAME",
+    "ClassCountError",
+    "CountAgreement",
+    "CountError",
+    "LocalizationAP",
+    "PckAP",
+    "PointPR",
+]
 
 _HOMES = {
     "ClassCountError": "class_count_error",
@@ -25,6 +34,7 @@ _HOMES = {
     "CountError": "count_error",
     "GAME": "game",
     "LocalizationAP": "localization_ap",
+    "PckAP": "pck_ap",
     "PointPR": "point_pr",
 }
 
