@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import fastcount
+from fastcount.cli.boxes import boxes
 from fastcount.cli.count import count
 from fastcount.cli.doctor import doctor
 from fastcount.cli.eval import evaluate
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("count")(count)
 app.command("eval")(evaluate)
 app.command("train")(train)
+app.command("boxes")(boxes)
 app.command("profile")(profile)
 app.command("models")(models)
 app.command("doctor")(doctor)

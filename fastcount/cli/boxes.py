@@ -1,0 +1,100 @@
+"""``fastcount boxes``."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, say
+from fastcount.cli.waiting import Waiting
+
+
+class Method(StrEnum):
+    """How sizes are guessed where nobody drew boxes."""
+
+    neighbours = "neighbours"
+    perspective = "perspective"
+
+
+def boxes(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="NAME:PATH?option=value&..., with dots.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Write COCO's JSON here.")],
+    presets: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON of boxes drawn by hand, a few for each scene."),
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="Sizes where there is no preset: guess them from what?")
+    ] = Method.neighbours,
+    factor: Annotated[
+        float, typer.Option(help="Side of a guessed box, in distances to the neighbours.")
+    ] = 0.6,
+    low: Annotated[float, typer.Option(help="Least side of a guessed box in pixels.")] = 4.0,
+    high: Annotated[float, typer.Option(help="Greatest side of a guessed box in pixels.")] = 64.0,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the boxes of each picture into here.")
+    ] = None,
+) -> None:
+    """Make boxes for a data set that has dots, so that a detector can learn from it.
+
+    With --presets, every object takes its size from the two preset boxes nearest to it. Train on
+    the result as coco:FILE. Exit status: 0 done, 1 some pictures failed (nothing is written), 2
+    wrong usage.
+    """
+    import numpy as np
+
+    from fastcount.counting import Counting
+    from fastcount.data import open_dataset
+    from fastcount.data.boxes_from_dots import Presets, boxes_for, coco_document
+    from fastcount.files import atomic_write
+
+    try:
+        data = open_dataset(dataset)
+        drawn = None if presets is None else Presets.read(presets)
+        boxes_for(np.zeros((0, 2)), None, method.value, factor=factor, low=low, high=high)
+    except (ValueError, OSError) as error:
+        leave(str(error), WRONG_USAGE)
+    found, sizes, failed = [], [], 0
+    with Waiting("boxing", len(data)) as waiting:
+        for index, name in enumerate(data.ids):
+            try:
+                points = data.annotation(index).points
+                if points is None:
+                    raise ValueError("has a count but no dots; boxes need a place")
+                picture = data.picture(index)
+                one = boxes_for(
+                    points,
+                    None if drawn is None else drawn.of(name),
+                    method.value,
+                    factor=factor,
+                    low=low,
+                    high=high,
+                )
+                size = (picture.shape[0], picture.shape[1])
+                if overlay is not None:
+                    counting = Counting(float(len(one)), size, boxes=one.astype(np.float32))
+                    target = overlay / f"{Path(name).with_suffix('')}.png"
+                    with atomic_write(target) as file:
+                        counting.overlay(picture).save(file, "PNG")
+                found.append(one)
+                sizes.append(size)
+            except (ValueError, OSError) as error:
+                say(f"{name}: {error}")
+                failed += 1
+            waiting.step()
+    if failed:
+        leave(f"{failed} of {len(data)} pictures failed; nothing is written", FAILED)
+    document = coco_document(data, found, sizes, out.parent)
+    try:
+        with atomic_write(out, "w") as file:
+            json.dump(document, file)
+    except OSError as error:
+        leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
+    say(f"{len(document['annotations'])} boxes in {len(data)} pictures")
+    typer.echo(out)

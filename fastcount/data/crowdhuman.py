@@ -1,0 +1,85 @@
+"""CrowdHuman: people with boxes of head, visible part and body, a JSON document a line.
+
+Shao et al., CrowdHuman: A Benchmark for Detecting Human in a Crowd, 2018.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.folder import require_files
+from fastcount.data.sample import Annotation
+
+_KEYS = {"head": "hbox", "visible": "vbox", "full": "fbox"}
+LAYOUT = "PATH/{annotation_SPLIT.odgt,Images/ID.jpg}"
+
+
+class CrowdHuman(CountingDataset):
+    """``root`` holds ``annotation_train.odgt``, ``annotation_val.odgt`` and ``Images``.
+
+    ``box``: which of the three boxes to take. Left out are entries that are no person (crowds too
+    dense to box, reflections), and people marked to be ignored, for their head where heads are
+    taken; so are boxes without area. Boxes are left, top, width, height in edge coordinates, and
+    may reach beyond the picture.
+    """
+
+    name: ClassVar[str] = "crowdhuman"
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: Literal["train", "val"] = "train",
+        box: Literal["head", "visible", "full"] = "head",
+    ) -> None:
+        folder = Path(root)
+        self._file = folder / f"annotation_{split}.odgt"
+        self._pictures = folder / "Images"
+        self.classes = ("head" if box == "head" else "person",)
+        self._found: list[list[list[float]]] = []
+        names: list[str] = []
+        try:
+            lines = self._file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise DatasetError(
+                f"{self.name}: cannot read {self._file} ({error}); expected {LAYOUT}"
+            ) from error
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                document = json.loads(line)
+                names.append(str(document["ID"]))
+                self._found.append(
+                    [found for one in document["gtboxes"] if (found := _box(one, box))]
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(
+                    f"{self.name}: {self._file}, line {number}: {type(error).__name__} {error}; "
+                    "download the file again"
+                ) from error
+        self.ids = tuple(names)
+        require_files(map(self.path, range(len(self.ids))), name=self.name, what="picture")
+
+    def path(self, index: int) -> Path:
+        return self._pictures / f"{self.ids[index]}.jpg"
+
+    def annotation(self, index: int) -> Annotation:
+        boxes = np.array(self._found[index])
+        return Annotation.of_boxes(boxes, np.zeros(len(self._found[index]), dtype=np.int64))
+
+
+def _box(one: dict[str, Any], kind: str) -> list[float] | None:
+    """x1, y1, x2, y2 of one entry, None where it is not to be counted."""
+    marks = one.get("head_attr" if kind == "head" else "extra", {})
+    if one["tag"] != "person" or one.get("extra", {}).get("ignore") or marks.get("ignore"):
+        return None
+    left, top, width, height = (float(value) for value in one[_KEYS[kind]])
+    if not (width > 0 and height > 0):
+        return None
+    return [left, top, left + width, top + height]
