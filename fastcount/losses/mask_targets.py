@@ -97,21 +97,66 @@ def box_mask(
         len(boxes), num_classes, height + 1, width + 1, dtype=torch.int32, device=device
     )
     for edges, each, classes in zip(steps, boxes, labels, strict=True):
-        middle = (each[:, :2] + each[:, 2:]) / 2
-        half = (each[:, 2:] - each[:, :2]) / 2 * shrink
-        own = (grid_centres(each, size, stride, offset).double() + 0.5).floor().long()
-        first = torch.minimum(((middle - half) / stride - offset).ceil().long(), own)
-        behind = torch.maximum(((middle + half) / stride - offset).floor().long(), own) + 1
-        limit = torch.tensor([width, height], device=device)
-        first = torch.minimum(first.clamp_min(0), limit)
-        behind = torch.minimum(behind.clamp_min(0), limit)
-        one = torch.ones(len(each), dtype=torch.int32, device=device)
+        first, behind = _rectangles(each, size, stride, offset, shrink)
+        one = torch.ones(len(first), dtype=torch.int32, device=device)
         for x, y, sign in (
             (first[:, 0], first[:, 1], one),
             (behind[:, 0], first[:, 1], -one),
             (first[:, 0], behind[:, 1], -one),
             (behind[:, 0], behind[:, 1], one),
         ):
-            edges.index_put_((classes, y, x), sign, accumulate=True)
+            edges.index_put_((classes.repeat(2), y, x), sign, accumulate=True)
     filled = steps.cumsum(2, dtype=torch.int32).cumsum(3, dtype=torch.int32)
     return filled[:, :, :height, :width] > 0
+
+
+def owners(
+    boxes: Tensor,  # (N, 4)
+    size: tuple[int, int],
+    *,
+    stride: float,
+    offset: float = 0.5,
+    shrink: float = 1.0,
+) -> Tensor:
+    """(h * w,) int64: for each cell, row by row, the smallest box that it is inside of; -1: none.
+
+    "Inside" as for :func:`box_mask`; of boxes of one area the first. Memory: O(h w + cells in
+    all boxes), not h w N.
+    """
+    height, width = size
+    number = len(boxes)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    order = area.argsort(stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(number, device=boxes.device)
+    first, behind = _rectangles(boxes, size, stride, offset, shrink)
+    extent = behind - first
+    cells = extent.prod(1)
+    rectangle = torch.repeat_interleave(torch.arange(2 * number, device=boxes.device), cells)
+    begin = cells.cumsum(0) - cells
+    within = torch.arange(len(rectangle), device=boxes.device) - begin[rectangle]
+    across = extent[rectangle, 0]
+    x = first[rectangle, 0] + within % across
+    y = first[rectangle, 1] + torch.div(within, across, rounding_mode="floor")
+    best = torch.full((height * width,), number, device=boxes.device)
+    best.scatter_reduce_(0, y * width + x, rank[rectangle % number], "amin")
+    return torch.cat([order, order.new_full((1,), -1)])[best]
+
+
+def _rectangles(
+    boxes: Tensor, size: tuple[int, int], stride: float, offset: float, shrink: float
+) -> tuple[Tensor, Tensor]:
+    """First cell and the one behind the last, (2 N, 2) x, y each, within the grid.
+
+    The first N are the cells whose place is in the box, which may be none; the others are each
+    object's own cell.
+    """
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * shrink
+    limit = torch.tensor([size[1], size[0]], device=boxes.device)
+    first = ((middle - half) / stride - offset).ceil().long().clamp_min(0)
+    first = torch.minimum(first, limit)
+    behind = ((middle + half) / stride - offset).floor().long() + 1
+    behind = torch.maximum(torch.minimum(behind, limit), first)
+    own = (grid_centres(boxes, size, stride, offset).double() + 0.5).floor().long()
+    return torch.cat([first, own]), torch.cat([behind, own + 1])

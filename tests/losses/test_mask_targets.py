@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastcount.losses.mask_targets import box_heatmap, box_mask, grid_centres
+from fastcount.losses.mask_targets import box_heatmap, box_mask, grid_centres, owners
 
 BOXES = torch.tensor(
     [[8.0, 4, 20, 20], [30, 30, 32, 33], [-9, 10, 11, 18], [50, 2, 70, 9], [0.2, 59, 0.4, 63.9]]
@@ -46,6 +46,21 @@ def test_mask_is_the_inside_of_the_boxes(offset: float, shrink: float) -> None:
     assert mask.dtype == torch.bool
     assert torch.equal(mask[0], mask_by_hand(offset, shrink))
     assert not mask[1].any()
+
+
+def test_owner_is_the_smallest_box_around() -> None:
+    boxes = torch.tensor([[0.0, 0, 64, 64], [8, 8, 24, 24], [10, 10, 18, 18], [40, 40, 41, 41]])
+    owner = owners(boxes, SIZE, stride=STRIDE).reshape(SIZE)
+    masks = [box_mask([one[None]], [LABELS[:1]], SIZE, stride=STRIDE)[0, 0] for one in boxes]
+    expected = torch.zeros(SIZE, dtype=torch.int64)
+    for place in (1, 2, 3):  # from large to small
+        expected[masks[place]] = place
+    assert torch.equal(owner, expected)
+    assert (owner == 3).sum() == 1
+    small = owners(boxes, SIZE, stride=STRIDE, shrink=0.25).reshape(SIZE)
+    assert small[0, 0] == -1
+    assert small[8, 8] == 0
+    assert (owners(boxes[:0], SIZE, stride=STRIDE) == -1).all()
 
 
 def test_heatmap_sums_kernels_and_clamps() -> None:
