@@ -1,6 +1,6 @@
 """Counting networks, one file a paper."""
 
-from fastcount.models import cannet, centernet, csrnet, deepcount, density_fpn, mcnn
+from fastcount.models import cannet, centernet, csrnet, deepcount, density_fpn, mcnn, raznet
 from fastcount.models.base import CountingModel, DensityOutput, Target
 from fastcount.models.registry import create_model, list_models, register
 
@@ -16,5 +16,6 @@ __all__ = [
     "density_fpn",
     "list_models",
     "mcnn",
+    "raznet",
     "register",
 ]
