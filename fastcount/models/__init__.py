@@ -1,6 +1,18 @@
 """Counting networks, one file a paper."""
 
-from fastcount.models import cannet, centernet, csrnet, deepcount, density_fpn, mcnn, raznet
+from fastcount.models import (
+    cannet,
+    centernet,
+    csrnet,
+    deepcount,
+    density_fpn,
+    leaf_detection,
+    leaf_joint,
+    leaf_msr,
+    leaf_regression,
+    mcnn,
+    raznet,
+)
 from fastcount.models.base import CountingModel, DensityOutput, Target
 from fastcount.models.registry import create_model, list_models, register
 
@@ -14,6 +26,10 @@ __all__ = [
     "csrnet",
     "deepcount",
     "density_fpn",
+    "leaf_detection",
+    "leaf_joint",
+    "leaf_msr",
+    "leaf_regression",
     "list_models",
     "mcnn",
     "raznet",

@@ -76,6 +76,13 @@ class CountingModel(nn.Module, ABC):
         """
         raise ValueError(f"calibrate: {self.name} cannot scale its counts; leave it out")
 
+    def scale_std(self, factor: float) -> None:
+        """Multiplies all standard deviations by ``factor`` > 0, in the weights themselves.
+
+        Raises ``ValueError`` where the model has learned none.
+        """
+        raise ValueError(f"scale_std: {self.name} has no standard deviation to scale")
+
 
 def decode_density(output: DensityOutput) -> list[Counting]:
     """One :class:`Counting` a picture from a batch of density maps."""

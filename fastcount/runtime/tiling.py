@@ -28,7 +28,8 @@ class Tiling:
 
     ``mode="resize"``: a network that gives one answer for a whole picture. The picture is scaled,
     up or down and in proportion, to the largest size within ``tile``, and padded to multiples of
-    ``align`` with ``fill``.
+    ``align`` with ``fill``. ``turn``: ``tile`` is (shorter, longer) side, and lies as the picture
+    does.
     """
 
     mode: Literal["overlap", "grid", "resize"] = "overlap"
@@ -36,6 +37,7 @@ class Tiling:
     margin: int = 128
     align: int = 8
     fill: tuple[int, int, int] = (124, 116, 104)
+    turn: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def plan(size: tuple[int, int], tiling: Tiling, tile: int | tuple[int, int] | No
         down = min(down, max(1, _MAGNIFY * size[0] // sides[0]))
         scaled = (down * sides[0], across * sides[1])
         return Plan(size, scaled, _side_by_side(down, sides[0]), _side_by_side(across, sides[1]))
+    if tiling.turn and size[0] > size[1]:
+        sides = (sides[1], sides[0])
     zoom = min(sides[0] / size[0], sides[1] / size[1])
     scaled = (max(1, round(size[0] * zoom)), max(1, round(size[1] * zoom)))
     rows, columns = ((Span(0, _up(length, tiling.align), 0, length),) for length in scaled)

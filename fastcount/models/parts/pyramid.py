@@ -70,8 +70,10 @@ class Backbone(nn.Module):
         if max(self._places, default=0) != _DEEPEST:
             raise ValueError(f"backbone: {name} has maps of strides {strides}; need one of 32")
         self.channels = {level: widths[place] for level, place in self._places.items()}
-        self.mean = tuple(self.body.pretrained_cfg["mean"])
-        self.std = tuple(self.body.pretrained_cfg["std"])
+        red, green, blue = self.body.pretrained_cfg["mean"]
+        self.mean = (red, green, blue)
+        red, green, blue = self.body.pretrained_cfg["std"]
+        self.std = (red, green, blue)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         if not isinstance(self.body, MobileNetV2Features):
