@@ -8,24 +8,42 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastcount.runtime.counter import Counter
+    from fastcount.runtime.engine import Engine
 
 
 def load(name_or_path: str | os.PathLike[str], device: str | None = None) -> Counter:
     """A counter with the weights of a shipped model, ``"crowd"`` say, or of a model file.
 
-    A file ending in ``.onnx``, written by ``fastcount export``, is run by ONNX Runtime, and
-    PyTorch is not imported; any other is run by PyTorch.
+    A file written by ``fastcount export`` is run by what it was written for: ``.onnx`` by ONNX
+    Runtime, ``.xml`` by OpenVINO, both without importing PyTorch; ``.pt2`` by PyTorch, on the
+    CPU. Any other file is a model of PyTorch's.
 
     ``device``: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None takes CUDA where there is one. Nothing
     is fetched. Raises ``ValueError`` for a name that is not shipped, listing those that are, for
     a file that is no model, and for a device that is not there; ``FileNotFoundError`` for a path
     without a file; ``ImportError`` where the package that runs the file is not installed.
     """
-    if Path(name_or_path).suffix.lower() == ".onnx":
-        from fastcount.runtime.counter import Counter
+    suffix = Path(name_or_path).suffix.lower()
+    if suffix == ".onnx":
         from fastcount.runtime.onnx_engine import OnnxEngine
 
-        return Counter(OnnxEngine(name_or_path, device))
+        return _counter(OnnxEngine(name_or_path, device))
+    if suffix == ".xml":
+        from fastcount.runtime.openvino_engine import OpenvinoEngine
+
+        return _counter(OpenvinoEngine(name_or_path, device))
+    if suffix == ".pt2":
+        from fastcount.predict.program_engine import ProgramEngine
+
+        if device not in (None, "cpu"):
+            raise ValueError(f"device: a .pt2 file runs on the CPU only, got {device!r}")
+        return _counter(ProgramEngine(name_or_path))
     from fastcount.predict.load import load as load_with_torch
 
     return load_with_torch(name_or_path, device)
+
+
+def _counter(engine: Engine) -> Counter:
+    from fastcount.runtime.counter import Counter
+
+    return Counter(engine)

@@ -1,0 +1,57 @@
+"""A model in OpenVINO's own format."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastcount.export.onnx_file import to_onnx
+from fastcount.export.parity import TOLERANCES, ParityError, Picture, compare
+from fastcount.export.run import Options, Subject, Written
+from fastcount.models.base import CountingModel
+from fastcount.runtime.description import Description, sidecar
+from fastcount.runtime.engine import Engine
+from fastcount.runtime.openvino_engine import OpenvinoEngine
+
+
+def export_openvino(
+    model: CountingModel, path: Path, pictures: Sequence[Picture], options: Options
+) -> Written:
+    """Writes ``model`` to ``path``, which ends in ``.xml``, with ``.bin`` and ``.xml.json`` beside.
+
+    It goes through ONNX. Arguments, checks and errors are :func:`fastcount.export.export_onnx`'s.
+    """
+    subject = Subject(model, options)
+    graph = to_onnx(subject.program, subject.description).SerializeToString()
+    return convert(graph, path, subject.description, subject.reference, pictures)
+
+
+def convert(
+    graph: bytes,
+    path: Path,
+    description: Description,
+    reference: Engine,
+    pictures: Sequence[Picture],
+) -> Written:
+    """The ONNX file ``graph`` in OpenVINO's format at ``path``, checked against ``reference``."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError(
+            "openvino is not installed, and --openvino needs it: pip install openvino"
+        ) from error
+    read = openvino.Core().read_model(graph)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Three files that belong together by name: tried under their own names, in a folder aside.
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        trial = Path(folder, path.name)
+        openvino.save_model(read, trial, compress_to_fp16=description.precision == "fp16")
+        sidecar(trial).write_text(description.to_json() + "\n", encoding="utf-8")
+        tolerance = TOLERANCES[description.precision]
+        parity = compare(reference, OpenvinoEngine(trial), pictures, tolerance)
+        if not parity.passed:
+            raise ParityError(parity)
+        for part in (trial.with_suffix(".bin"), sidecar(trial), trial):
+            part.replace(path.parent / part.name)
+    return Written(path, parity)

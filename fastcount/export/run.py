@@ -1,0 +1,105 @@
+"""From a model to a checked file."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastcount.export.graph import CountingGraph, describe, trace
+from fastcount.export.onnx_file import to_onnx
+from fastcount.export.parity import TOLERANCES, Exported, Parity, ParityError, Picture, compare
+from fastcount.files import atomic_path, atomic_write
+from fastcount.models.base import CountingModel
+from fastcount.predict.torch_engine import TorchEngine
+from fastcount.runtime.description import Description, sidecar
+from fastcount.runtime.onnx_engine import OnnxEngine
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to export a model for.
+
+    ``size``: (H, W) of the input in pixels, None for any. ``batch``: pictures at once, None for
+    any number. ``half``: weights and arithmetic in float16, but for the pixels and the count.
+    """
+
+    size: tuple[int, int] | None = None
+    batch: int | None = None
+    half: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file and how it fared beside PyTorch."""
+
+    path: Path
+    parity: Parity
+
+
+class Subject:
+    """A model about to be exported. Takes ``model`` over: its batch norms are folded.
+
+    ``reference``: the model in float32 under PyTorch, which the exported one must agree with.
+    ``program``: what is exported. Raises ``ValueError`` for options that the model does not take.
+    """
+
+    def __init__(self, model: CountingModel, options: Options) -> None:
+        self.description: Description = describe(
+            model.eval(),
+            size=options.size,
+            batch=options.batch,
+            precision="fp16" if options.half else "fp32",
+        )
+        self.reference = TorchEngine(model)
+        exported = copy.deepcopy(model).half() if options.half else model
+        self.program = trace(CountingGraph(exported), self.description)
+
+
+def export_onnx(
+    model: CountingModel, path: Path, pictures: Sequence[Picture], options: Options
+) -> Written:
+    """Writes ``model`` to ``path`` as ONNX, its description to ``path`` + ``.json`` beside it.
+
+    Before the two get their names, the file is run by ONNX Runtime beside PyTorch on
+    ``pictures``. The model is taken over: its batch norms are folded.
+
+    Raises :class:`ParityError`, and writes nothing, where the two differ by more than
+    :data:`~fastcount.export.parity.TOLERANCES` allow; ``ValueError`` for options that the model
+    does not take; ``ImportError`` where a package is missing.
+    """
+    subject = Subject(model, options)
+    proto = to_onnx(subject.program, subject.description)
+    return write_checked(
+        path,
+        pictures,
+        subject.reference,
+        subject.description,
+        write=lambda temporary: temporary.write_bytes(proto.SerializeToString()),
+        engine=lambda temporary: OnnxEngine(temporary, "cpu"),
+    )
+
+
+def write_checked(
+    path: Path,
+    pictures: Sequence[Picture],
+    reference: TorchEngine,
+    description: Description,
+    *,
+    write: Callable[[Path], object],
+    engine: Callable[[Path], Exported],
+) -> Written:
+    """Has ``write`` make a file, and gives it its name ``path`` once it agrees with ``reference``.
+
+    ``engine`` opens what was written. Raises :class:`ParityError` where it does not agree.
+    """
+    with atomic_path(path) as temporary:
+        write(temporary)
+        tolerance = TOLERANCES[description.precision]
+        parity = compare(reference, engine(temporary), pictures, tolerance)
+        if not parity.passed:
+            raise ParityError(parity)
+        with atomic_write(sidecar(path), "w") as file:
+            file.write(description.to_json() + "\n")
+    return Written(path, parity)

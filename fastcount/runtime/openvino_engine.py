@@ -1,0 +1,84 @@
+"""An exported model under OpenVINO as an engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcount.runtime.description import read_sidecar
+from fastcount.runtime.engine import TileResult
+from fastcount.runtime.exported import InputShape, tile_results
+from fastcount.runtime.tiling import Tiling
+
+
+class OpenvinoEngine:
+    """Runs the ``.xml`` file at ``path``, written by ``fastcount export --openvino``.
+
+    Its weights (``.bin``) and its description (``.xml.json``) lie beside it. ``device``: one of
+    OpenVINO's, ``"CPU"`` or ``"GPU"``, in any case; None is the CPU. Arithmetic is float32 where
+    the file's is; left to itself, OpenVINO takes bfloat16 on CPUs that have it. Needs no PyTorch.
+
+    Raises ``FileNotFoundError`` where there is no file; ``ImportError`` without openvino;
+    ``ValueError`` for a file that is not such a model, or a device that is not there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], device: str | None = None) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ImportError(
+                "openvino is not installed, and .xml files need it: pip install openvino"
+            ) from error
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"path: there is no model file {path}")
+        self.description = read_sidecar(path)
+        self.shape = InputShape(self.description.batch, self.description.size)
+        core = openvino.Core()
+        place = (device or "cpu").upper()
+        if place.partition(".")[0] not in {
+            name.partition(".")[0] for name in core.available_devices
+        }:
+            raise ValueError(
+                f"device: OpenVINO knows {', '.join(core.available_devices)} here, got {device!r}"
+            )
+        precision = {"fp16": "f16"}.get(self.description.precision, "f32")
+        if place == "CPU":
+            precision = "f32"  # of float16, CPUs store the weights alone
+        try:
+            self._compiled = core.compile_model(
+                core.read_model(path), place, {"INFERENCE_PRECISION_HINT": precision}
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f"path: {path} cannot be run by OpenVINO ({str(error).splitlines()[0]}); "
+                "export it again"
+            ) from error
+        self._outputs = [output.any_name for output in self._compiled.outputs]
+
+    @property
+    def name(self) -> str:
+        return self.description.model
+
+    @property
+    def tiling(self) -> Tiling:
+        return self.description.tiling
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.description.classes
+
+    def run(
+        self,
+        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
+    ) -> list[TileResult]:
+        """One result a tile, in order."""
+        return self.shape.run(batch, self.tiling.fill, self._network)
+
+    def _network(self, pixels: NDArray[np.uint8]) -> list[TileResult]:
+        found = self._compiled(pixels)
+        arrays = {name: found[index] for index, name in enumerate(self._outputs)}
+        return tile_results(arrays, self.description)
