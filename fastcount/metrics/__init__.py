@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastcount.metrics.count_error import CountError
     from fastcount.metrics.game import GAME
     from fastcount.metrics.localization_ap import LocalizationAP
+    from fastcount.metrics.mask_ap import MaskAP
     from fastcount.metrics.pck_ap import PckAP
     from fastcount.metrics.point_pr import PointPR
 
@@ -24,6 +25,7 @@ __all__ = [
     "CountAgreement",
     "CountError",
     "LocalizationAP",
+    "MaskAP",
     "PckAP",
     "PointPR",
 ]
@@ -34,6 +36,7 @@ _HOMES = {
     "CountError": "count_error",
     "GAME": "game",
     "LocalizationAP": "localization_ap",
+    "MaskAP": "mask_ap",
     "PckAP": "pck_ap",
     "PointPR": "point_pr",
 }
