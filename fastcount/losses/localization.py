@@ -20,7 +20,8 @@ def density_rmse_loss(density: Tensor, truth: Tensor) -> Tensor:
     """
     _check(density, truth, "density")
     error = (density - truth).flatten(1)
-    return (torch.linalg.vector_norm(error, dim=1) / error.shape[1] ** 0.5).mean()
+    root: Tensor = torch.linalg.vector_norm(error, dim=1) / error.shape[1] ** 0.5
+    return root.mean()
 
 
 def localization_loss(logits: Tensor, label: Tensor, *, gamma: float = 100.0) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -187,7 +187,7 @@ class RAZNet(CountingModel):
                 f"report: stage 'counting' can tell the density only, not {self.report!r}"
             )
 
-    def train(self, mode: bool = True) -> RAZNet:
+    def train(self, mode: bool = True) -> Self:
         """As ``nn.Module``'s; parts that the stage does not train stay in evaluation mode, or
         their batch norms would still learn."""
         super().train(mode)
