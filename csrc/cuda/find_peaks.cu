@@ -2,7 +2,8 @@
 //
 // Floor: 4 HW bytes read, HW / 8 written (one bit a pixel), 8 bytes for each peak.
 //
-// A block keeps the keys of 128 x 16 pixels and a margin in shared memory. Only values that reach
+// A block keeps the keys of 128 x 16 pixels and a margin in shared memory, read 16 bytes at a time
+// where a row is aligned so. Only values that reach
 // the threshold take part, and a block without any is done at once; of the others each looks at its
 // window until something beats it. Larger windows than the margin: those who stand out within the
 // margin are few (one in 64 pixels at most), and a warp looks at the whole window of each.
@@ -50,7 +51,8 @@ __global__ void __launch_bounds__(kThreads)
                std::int32_t* counts) {
   using Key = PeakKey<T>;
   Key* keys = dynamic_shared<Key>();
-  const int stride = kTileWidth + 2 * margin;
+  const int side = wide_margin<T>(margin);  // columns held beside the tile's own
+  const int stride = kTileWidth + 2 * side;
   const int across = (shape.width + kTileWidth - 1) / kTileWidth;
   const int down = (shape.height + kTileHeight - 1) / kTileHeight;
   const int tile_left = static_cast<int>(blockIdx.x % across) * kTileWidth;
@@ -59,13 +61,18 @@ __global__ void __launch_bounds__(kThreads)
   const T* map = scores + map_number * shape.height * shape.width;
 
   bool any = false;
-  for (int i = static_cast<int>(threadIdx.x); i < stride * (kTileHeight + 2 * margin);
+  const int chunks = stride / kWide<T>;
+  for (int i = static_cast<int>(threadIdx.x); i < chunks * (kTileHeight + 2 * margin);
        i += kThreads) {
-    const int y = tile_top + i / stride - margin;
-    const int x = tile_left + i % stride - margin;
-    const Key key = peak_key<T>(map, shape.height, shape.width, kSmooth, least, y, x);
-    keys[i] = key;
-    any |= key != absent_key<Key>();
+    const int row = i / chunks;
+    const int column = i % chunks * kWide<T>;
+    Key found[kWide<T>];
+    peak_keys<T, kSmooth>(map, shape.height, shape.width, least, tile_top + row - margin,
+                          tile_left + column - side, found);
+    for (int k = 0; k < kWide<T>; ++k) {
+      keys[row * stride + column + k] = found[k];
+      any |= found[k] != absent_key<Key>();
+    }
   }
   const bool some = __syncthreads_or(any) != 0;
 
@@ -75,7 +82,7 @@ __global__ void __launch_bounds__(kThreads)
     const int row = word / (kTileWidth / 32);
     const int column = word % (kTileWidth / 32) * 32 + lane;
     const bool peak =
-        some && stands_out(keys + (row + margin) * stride + column + margin, stride, margin);
+        some && stands_out(keys + (row + margin) * stride + column + side, stride, margin);
     const std::uint32_t found = __ballot_sync(0xFFFFFFFFu, peak);
     const int y = tile_top + row;
     const int word_x = (tile_left + column) / 32;
@@ -149,7 +156,7 @@ cudaError_t mark(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* counts
   const std::int64_t reach = std::min(maps.radius, std::max(maps.height, maps.width) - 1);
   const int margin = static_cast<int>(std::min<std::int64_t>(reach, kMostMargin));
   const std::size_t shared =
-      sizeof(PeakKey<T>) * (kTileWidth + 2 * margin) * (kTileHeight + 2 * margin);
+      sizeof(PeakKey<T>) * (kTileWidth + 2 * wide_margin<T>(margin)) * (kTileHeight + 2 * margin);
   const auto tiles = static_cast<unsigned>(across * down * maps.maps);
   const cudaError_t error = maps.smooth
                                 ? LAUNCH((mark_tiles<T, true>), tiles, kThreads, shared, stream,

@@ -1,9 +1,9 @@
-// The order key of one pixel of a map in GPU memory, smoothed where asked for.
+// The order keys of pixels of a map in GPU memory, smoothed where asked for.
 #pragma once
 
 #include <cstdint>
 
-#include "cuda/number.h"
+#include "cuda/wide.h"
 #include "math/find_peaks.h"
 
 namespace fastcount::cuda {
@@ -36,6 +36,40 @@ __device__ __forceinline__ PeakKey<T> peak_key(const T* map, std::int64_t height
                                     : to_compute(map[y * width + x]);
   const Key key = order_key(value);
   return key >= least ? key : absent_key<Key>();
+}
+
+// The same for pixels (y, x) .. (y, x + kWide - 1), read as widely as their rows allow. Zeros lie
+// around a map that is smoothed.
+template <typename T, bool kSmooth>
+__device__ __forceinline__ void peak_keys(const T* map, std::int64_t height, std::int64_t width,
+                                          PeakKey<T> least, std::int64_t y, std::int64_t x,
+                                          PeakKey<T> (&keys)[kWide<T>]) {
+  using Key = PeakKey<T>;
+  using Value = compute_t<T>;
+  constexpr int kCount = kWide<T>;
+  const bool on_map = y >= 0 && y < height;
+  Value values[kCount] = {};
+  if (on_map) read_wide(map + y * width, x, width, Value(0), values);
+  if constexpr (kSmooth) {
+    if (on_map) {
+      Value columns[kCount + 2];
+      Value above[kCount] = {};
+      Value below[kCount] = {};
+      if (y > 0) read_wide(map + (y - 1) * width, x, width, Value(0), above);
+      if (y + 1 < height) read_wide(map + (y + 1) * width, x, width, Value(0), below);
+      columns[0] = column_of_three(map, height, width, y, x - 1);
+      columns[kCount + 1] = column_of_three(map, height, width, y, x + kCount);
+      for (int k = 0; k < kCount; ++k) columns[k + 1] = above[k] + values[k] + below[k];
+      for (int k = 0; k < kCount; ++k) {
+        values[k] = mean_of_nine(columns[k], columns[k + 1], columns[k + 2]);
+      }
+    }
+  }
+  for (int k = 0; k < kCount; ++k) {
+    const bool inside = on_map && x + k >= 0 && x + k < width;
+    const Key key = inside ? order_key(values[k]) : absent_key<Key>();
+    keys[k] = key >= least ? key : absent_key<Key>();
+  }
 }
 
 }  // namespace fastcount::cuda

@@ -1,17 +1,18 @@
 // Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one written).
 //
-// A block holds 32 x 16 pixels and a margin in shared memory: one radius forward, two backward,
-// where every pixel of the inner margin finds its window's maximum again and says what it passes
-// to it. A pixel then gathers, always in reading order: no atomics, the same bits every time. The
-// sums are made of the blocks' sums, in float64, in their order. For windows too large for that
-// (radius above 8) the maxima are looked for in global memory, and backward keeps what each pixel
-// passes, and to whom, in scratch memory.
-// Not yet measured on a GPU.
+// A block holds 32 x 16 pixels and a margin in shared memory, read 16 bytes at a time where a row
+// is aligned so: one radius forward, two backward, where every pixel of the inner margin finds its
+// window's maximum again and says what it passes to it. A pixel then gathers, always in reading
+// order: no atomics, the same bits every time. The sums are made of the blocks' sums, in float64,
+// in their order. For windows too large for that (radius above 8) the maxima are looked for in
+// global memory, and backward keeps what each pixel passes, and to whom, in scratch memory. Not yet
+// measured on a GPU.
 #include "cuda/soft_count.h"
 
 #include <algorithm>
 #include <limits>
 
+#include "cuda/wide.h"
 #include "math/soft_count.h"
 
 namespace fastcount::cuda {
@@ -26,7 +27,8 @@ struct Shape {
   int height, width, radius, across, down;  // the last two: tiles
 };
 
-// One map's part of shared memory: pixels (top .. , left .. ) in rows of `stride`.
+// One map's part of shared memory: pixels (top .. , left .. ) in rows of `stride`, which like
+// `left` is a multiple of kWide.
 template <typename Value>
 struct Tile {
   Value* values;
@@ -37,15 +39,38 @@ struct Tile {
   }
 };
 
+// The tile of kTileWidth x kTileHeight pixels from (top, left), with `margin` around it and what
+// makes whole accesses.
+template <typename T>
+__device__ __forceinline__ Tile<compute_t<T>> tile_around(compute_t<T>* values, int top, int left,
+                                                          int margin) {
+  const int side = wide_margin<T>(margin);
+  return {values, top - margin, left - side, kTileWidth + 2 * side, kTileHeight + 2 * margin};
+}
+
+template <typename T>
+std::size_t tile_bytes(int margin) {
+  return sizeof(compute_t<T>) * static_cast<std::size_t>(kTileWidth + 2 * wide_margin<T>(margin)) *
+         static_cast<std::size_t>(kTileHeight + 2 * margin);
+}
+
 template <typename T>
 __device__ __forceinline__ void load_tile(const T* map, const Shape& shape,
                                           const Tile<compute_t<T>>& tile) {
-  for (int i = static_cast<int>(threadIdx.x); i < tile.stride * tile.rows; i += kThreads) {
-    const int y = tile.top + i / tile.stride;
-    const int x = tile.left + i % tile.stride;
-    const bool inside = y >= 0 && y < shape.height && x >= 0 && x < shape.width;
-    tile.values[i] = inside ? to_compute(map[static_cast<std::int64_t>(y) * shape.width + x])
-                            : -std::numeric_limits<compute_t<T>>::infinity();
+  using Value = compute_t<T>;
+  const Value outside = -std::numeric_limits<Value>::infinity();
+  const int chunks = tile.stride / kWide<T>;
+  for (int i = static_cast<int>(threadIdx.x); i < chunks * tile.rows; i += kThreads) {
+    const int y = tile.top + i / chunks;
+    const int column = i % chunks * kWide<T>;
+    Value* row = tile.values + i / chunks * tile.stride + column;
+    Value values[kWide<T>];
+    const bool on_map = y >= 0 && y < shape.height;
+    if (on_map) {
+      read_wide(map + static_cast<std::int64_t>(y) * shape.width, tile.left + column, shape.width,
+                outside, values);
+    }
+    for (int k = 0; k < kWide<T>; ++k) row[k] = on_map ? values[k] : outside;
   }
 }
 
@@ -120,9 +145,8 @@ __global__ void __launch_bounds__(kThreads)
   const int top = tile_number / shape.across * kTileHeight;
   const int left = tile_number % shape.across * kTileWidth;
   const bool tiled = shape.radius <= kMostMargin;
-  const int margin = shape.radius;
-  const Tile<Value> tile{dynamic_shared<Value>(), top - margin, left - margin,
-                         kTileWidth + 2 * margin, kTileHeight + 2 * margin};
+  const Tile<Value> tile =
+      tile_around<T>(dynamic_shared<Value>(), top, left, tiled ? shape.radius : 0);
   if (tiled) load_tile(heatmap + start, shape, tile);
   __syncthreads();
   double sum = 0.0;
@@ -179,8 +203,7 @@ __global__ void __launch_bounds__(kThreads)
   const int top = tile_number / shape.across * kTileHeight;
   const int left = tile_number % shape.across * kTileWidth;
   const int radius = shape.radius;
-  const Tile<Value> tile{dynamic_shared<Value>(), top - 2 * radius, left - 2 * radius,
-                         kTileWidth + 4 * radius, kTileHeight + 4 * radius};
+  const Tile<Value> tile = tile_around<T>(dynamic_shared<Value>(), top, left, 2 * radius);
   // Of the pixels within one radius: what they pass, and to whom.
   const int inner_stride = kTileWidth + 2 * radius;
   const int inner_size = inner_stride * (kTileHeight + 2 * radius);
@@ -298,13 +321,11 @@ cudaError_t soft_forward(const SoftMaps& maps, void* out, double* partial, void*
   const Shape shape = shape_of(maps);
   const auto tiles = static_cast<int>(maps.tiles());
   const int margin = shape.radius <= kMostMargin ? shape.radius : 0;
-  const std::size_t values =
-      static_cast<std::size_t>(kTileWidth + 2 * margin) * (kTileHeight + 2 * margin);
   return visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
     using Value = compute_t<T>;
     const cudaError_t error = LAUNCH(
-        forward<T>, static_cast<unsigned>(maps.maps * tiles), kThreads, sizeof(Value) * values,
+        forward<T>, static_cast<unsigned>(maps.maps * tiles), kThreads, tile_bytes<T>(margin),
         stream, static_cast<const T*>(maps.heatmap), shape, rule_of<Value>(maps), maps.detect,
         static_cast<T*>(out), sums == nullptr ? nullptr : partial);
     if (error != cudaSuccess || sums == nullptr) return error;
@@ -331,11 +352,9 @@ cudaError_t soft_backward(const SoftMaps& maps, const void* grad, const void* gr
     const SoftCountRule<Value> rule = rule_of<Value>(maps);
     if (shape.radius <= kMostMargin) {
       const int r = shape.radius;
-      const std::size_t values =
-          static_cast<std::size_t>(kTileWidth + 4 * r) * (kTileHeight + 4 * r);
       const std::size_t inner =
           static_cast<std::size_t>(kTileWidth + 2 * r) * (kTileHeight + 2 * r);
-      const std::size_t shared = sizeof(Value) * (values + inner) + sizeof(int) * inner;
+      const std::size_t shared = tile_bytes<T>(2 * r) + (sizeof(Value) + sizeof(int)) * inner;
       const cudaError_t error =
           cudaFuncSetAttribute(backward_in_tile<T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(shared));

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fastcount.ops.native import require_device
+from fastcount.ops.native import kernel_input, require_device
 
 # Coordinates are float32, which holds whole numbers up to here.
 _LONGEST_SIDE = 2**24
@@ -47,8 +47,8 @@ def find_peaks(
     infinities compare as numbers do.
 
     Args:
-        scores: (B, C, H, W) floating point, H and W at most 2^24. A CPU computes float16 and
-            bfloat16 in float32.
+        scores: (B, C, H, W) floating point, H and W at most 2^24. float16 and bfloat16
+            are computed in float32.
         kernel_size: side of the window in pixels, odd; it may exceed the map.
         threshold: least value of a peak, any number but NaN.
         smooth: 0, or 3: first the mean of 3 x 3 pixels, zeros outside counted (RAZ-Net). Scores
@@ -67,13 +67,13 @@ def find_peaks(
     _check(scores, kernel_size, threshold, smooth)
     if max_peaks is not None:
         _check_max_peaks(max_peaks)
-    values = _widened(scores)
+    values = kernel_input(scores)
     points, found, batch, channel = torch.ops.fastcount.find_peaks(
         values.detach(), kernel_size, threshold, smooth == 3, max_peaks
     )
     if _wants_gradient(scores):
         at = points.long()
-        found = _source(values, smooth)[batch, channel, at[:, 1], at[:, 0]]
+        found = _source(scores, smooth)[batch, channel, at[:, 1], at[:, 0]]
     return Peaks(points, found.to(scores.dtype), batch, channel)
 
 
@@ -92,14 +92,14 @@ def find_peaks_padded(
     """
     _check(scores, kernel_size, threshold, smooth)
     _check_max_peaks(max_peaks)
-    values = _widened(scores)
+    values = kernel_input(scores)
     points, found, valid = torch.ops.fastcount.find_peaks_padded(
         values.detach(), kernel_size, threshold, smooth == 3, max_peaks
     )
     if _wants_gradient(scores):
         at = points.long().clamp(min=0)
         index = at[..., 1] * scores.shape[3] + at[..., 0]
-        picked = _source(values, smooth).flatten(2).gather(2, index)
+        picked = _source(scores, smooth).flatten(2).gather(2, index)
         rank = torch.arange(max_peaks, device=scores.device)
         found = torch.where(rank < valid[..., None], picked, torch.zeros_like(picked))
     return PaddedPeaks(points, found.to(scores.dtype), valid)
@@ -136,20 +136,16 @@ def _check_max_peaks(max_peaks: int) -> None:
         raise ValueError(f"max_peaks must be at least 1, got {max_peaks}")
 
 
-def _widened(scores: Tensor) -> Tensor:
-    narrow = scores.dtype not in (torch.float32, torch.float64)
-    return scores.float() if narrow else scores
-
-
 def _wants_gradient(scores: Tensor) -> bool:
     return torch.is_grad_enabled() and scores.requires_grad
 
 
-def _source(values: Tensor, smooth: int) -> Tensor:
+def _source(scores: Tensor, smooth: int) -> Tensor:
     """The map that peaks are taken from, added up in the kernel's order: down, then across."""
-    if smooth == 0 or values.numel() == 0:
-        return values
-    padded = pad(values, (1, 1, 1, 1))
+    if smooth == 0 or scores.numel() == 0:
+        return scores
+    wide = scores if scores.dtype == torch.float64 else scores.float()
+    padded = pad(wide, (1, 1, 1, 1))
     columns = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
     return (columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:]) / 9
 

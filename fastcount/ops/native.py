@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _REBUILD = "rebuild it for this torch: pip install --no-build-isolation --force-reinstall fastcount"
@@ -75,3 +76,15 @@ def require_device(device: torch.device) -> None:
         raise RuntimeError(
             f"device={device}: fastcount's operators run on cpu and cuda; move there"
         )
+
+
+#: Devices whose kernels read float16 and bfloat16, computing in float32.
+narrow_devices = {"cuda"}
+
+
+def kernel_input(maps: Tensor) -> Tensor:
+    """``maps`` in a dtype that its device's kernels read: as they are, or in float32."""
+    read = maps.dtype in (torch.float32, torch.float64) or (
+        maps.dtype in (torch.float16, torch.bfloat16) and maps.device.type in narrow_devices
+    )
+    return maps if read else maps.float()

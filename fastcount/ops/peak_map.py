@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.native import require_device
+from fastcount.ops.native import kernel_input, require_device
 
 
 def peak_map(maps: Tensor, *, radius: int = 1) -> Tensor:
@@ -32,7 +32,7 @@ def peak_map(maps: Tensor, *, radius: int = 1) -> Tensor:
         raise TypeError(f"radius must be a whole number, got {radius!r}")
     if radius < 0:
         raise ValueError(f"radius must be at least 0, got {radius}")
-    values = _widened(maps)
+    values = kernel_input(maps)
     peaks: Tensor = torch.ops.fastcount.peak_map(values.detach(), values, radius)
     return peaks.to(maps.dtype)
 
@@ -74,7 +74,7 @@ def top_peaks_mask(peaks: Tensor, counts: Tensor) -> Tensor:
         raise ValueError(
             f"counts is on {counts.device}, peaks on {peaks.device}: move them to one device"
         )
-    mask: Tensor = torch.ops.fastcount.top_peaks_mask(_widened(peaks), counts.to(torch.int64))
+    mask: Tensor = torch.ops.fastcount.top_peaks_mask(kernel_input(peaks), counts.to(torch.int64))
     return mask.to(peaks.dtype)
 
 
@@ -86,11 +86,6 @@ def _check_maps(maps: Tensor, name: str) -> None:
     if maps.dim() != 4:
         raise ValueError(f"{name} must have shape (B, C, H, W), got {tuple(maps.shape)}")
     require_device(maps.device)
-
-
-def _widened(maps: Tensor) -> Tensor:
-    narrow = maps.dtype not in (torch.float32, torch.float64)
-    return maps.float() if narrow else maps
 
 
 def _fake_peak_map(maps: Tensor, values: Tensor, radius: int) -> Tensor:

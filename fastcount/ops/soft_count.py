@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.native import require_device
+from fastcount.ops.native import kernel_input, require_device
 
 
 def spatial_softmax(heatmap: Tensor, *, kernel_size: int = 3, beta: float = 100.0) -> Tensor:
@@ -35,7 +35,7 @@ def spatial_softmax(heatmap: Tensor, *, kernel_size: int = 3, beta: float = 100.
         RuntimeError: when a gradient of the gradient is asked for.
     """
     _check(heatmap, kernel_size, beta)
-    softened: Tensor = torch.ops.fastcount.spatial_softmax(_widened(heatmap), kernel_size, beta)
+    softened: Tensor = torch.ops.fastcount.spatial_softmax(kernel_input(heatmap), kernel_size, beta)
     return softened.to(heatmap.dtype)
 
 
@@ -67,7 +67,7 @@ def soft_count(
     _check_number(steepness, "steepness")
     _check_number(threshold, "threshold")
     detection, count = torch.ops.fastcount.soft_count(
-        _widened(heatmap), kernel_size, beta, steepness, threshold
+        kernel_input(heatmap), kernel_size, beta, steepness, threshold
     )
     return detection.to(heatmap.dtype), count.to(heatmap.dtype)
 
@@ -94,11 +94,6 @@ def _check(heatmap: Tensor, kernel_size: int, beta: float) -> None:
     if beta < 0:
         raise ValueError(f"beta must be at least 0, got {beta}")
     require_device(heatmap.device)
-
-
-def _widened(heatmap: Tensor) -> Tensor:
-    narrow = heatmap.dtype not in (torch.float32, torch.float64)
-    return heatmap.float() if narrow else heatmap
 
 
 def _fake_softmax(heatmap: Tensor, kernel_size: int, beta: float) -> Tensor:

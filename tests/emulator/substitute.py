@@ -30,6 +30,9 @@ def _load_emulated(path: str | Path) -> None:
 
 
 torch.ops.load_library = _load_emulated
+from fastcount.ops import native  # noqa: E402  # loads the library
+
+native.narrow_devices.add("cpu")  # CUDA's kernels read float16 and bfloat16
 emulator = ctypes.CDLL(str(_LIBRARY))
 emulator.emulator_message.restype = ctypes.c_char_p
 emulator.emulator_set_seed(ctypes.c_uint64(int(os.environ.get("FASTCOUNT_EMULATOR_SEED", "1"))))

@@ -34,7 +34,7 @@ EVERYTHING = " and ".join(f"not {word}" for word in LEFT_OUT)
 #: A short list for the sanitizers, under which everything takes ten times as long.
 SHORT = (
     "nothing or empty or few or plateau or order or edge or border or padding or batch or by_hand "
-    "or no_points or counts_peaks or narrow_types"
+    "or no_points or counts_peaks or narrow_types or odd_widths"
 )
 
 
@@ -42,7 +42,7 @@ def operator_tests() -> list[str]:
     names = (path.stem for path in sorted(CSRC.glob("bindings/torch/cuda/*.cpp")))
     files = (file for name in names for file in sorted(TESTS.glob(f"test_{name}*.py")))
     found = [str(file.relative_to(REPOSITORY)) for file in files]
-    return [*found, "tests/emulator/narrow_types.py"]
+    return [*found, "tests/emulator/narrow_types.py", "tests/emulator/row_alignment.py"]
 
 
 def run_tests(selection: str, **variables: str) -> None:

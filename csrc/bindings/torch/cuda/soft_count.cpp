@@ -21,8 +21,9 @@ SoftMaps check_maps(const Tensor& held, std::int64_t kernel_size, bool detect, d
                   kernel_size);
   const std::int64_t height = held.size(2);
   const std::int64_t width = held.size(3);
-  STD_TORCH_CHECK(width == 0 || height <= std::numeric_limits<std::int32_t>::max() / width,
-                  "a map must have fewer than 2^31 pixels, got ", height, " x ", width);
+  // The kernels add a window's radius to a pixel's place in 32 bits.
+  STD_TORCH_CHECK(width == 0 || height <= std::numeric_limits<std::int32_t>::max() / 2 / width,
+                  "a map must have fewer than 2^30 pixels, got ", height, " x ", width);
   return {held.const_data_ptr(),
           number_of(held, "heatmap"),
           held.size(0) * held.size(1),
