@@ -1,4 +1,4 @@
-"""One factor that takes the systematic error out of a trained model's counts.
+"""One factor that takes the systematic error out of a trained model's counts, one for their std.
 
 Absolute errors are least at the median, and where objects are few and hard to see the median of
 what may be there is below its mean: models trained so count too few. A single factor, chosen on
@@ -33,3 +33,15 @@ def best_factor(sets: Sequence[tuple[Tensor, Tensor]]) -> float:
     order = ratio.argsort()
     below = weight[order].cumsum(0)
     return float(ratio[order][int(torch.searchsorted(below, below[-1] / 2))])
+
+
+def best_std_factor(counted: Tensor, std: Tensor, truth: Tensor) -> float:
+    """The f that makes f std (N,) > 0 most likely, the errors c - t (N,) being Gaussian.
+
+    The root of the mean of ((c - t) / std)^2. Returns 1 where no picture is given or all counts
+    are exact.
+    """
+    if not len(truth):
+        return 1.0
+    factor = float(((counted - truth).double() / std.double()).square().mean().sqrt())
+    return factor or 1.0

@@ -29,10 +29,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes to a crop besides its place and scale."""
+    """Random changes to a crop besides its place and scale.
+
+    ``rotation``: greatest angle in degrees, of whole pictures only.
+    """
 
     flip: bool = True
     vertical_flip: bool = False
+    rotation: float = 0.0
     brightness: float = 0.2
     contrast: float = 0.2
     grey: float = 0.1
@@ -49,7 +53,9 @@ class Config:
     same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours, ``beta``
     x mean of k, clipped to [``low``, ``high``] pixels; absent: the model's own width.
     ``calibrate``: scale the trained model's counts by the factor that is best on the validation
-    pictures.
+    pictures, and its standard deviations, where it has them, to the errors left there.
+    ``crop``: (height, width) of the crops; a model that takes pictures whole is trained on whole
+    ones, of the size that it takes them at.
     """
 
     name: str

@@ -72,14 +72,8 @@ class Crops(Dataset[tuple[Tensor, Target]]):
         self, parts: Sequence[TrainingPictures], size: tuple[int, int], augment: Augment, seed: int
     ) -> None:
         self.parts, self.size, self.seed = list(parts), size, seed
-        weights = torch.tensor([part.part.weight for part in parts], dtype=torch.float64)
-        self.edges = (weights / weights.sum()).cumsum(0)
-        changes: list[v2.Transform] = []
-        if augment.brightness or augment.contrast:
-            changes.append(v2.ColorJitter(augment.brightness, augment.contrast))
-        if augment.grey:
-            changes.append(v2.RandomGrayscale(augment.grey))
-        self.colour = v2.Compose(changes) if changes else None
+        self.edges = share_edges(parts)
+        self.colour = colour_changes(augment)
         self.augment = augment
 
     def __getitem__(self, n: int) -> tuple[Tensor, Target]:
@@ -89,12 +83,10 @@ class Crops(Dataset[tuple[Tensor, Target]]):
             return self._crop()
 
     def _crop(self) -> tuple[Tensor, Target]:
-        which = int(torch.searchsorted(self.edges, torch.rand((), dtype=torch.float64)))
-        part = self.parts[min(which, len(self.parts) - 1)]
+        part = self.parts[pick(self.edges)]
         image, points, sigma = part[int(torch.randint(len(part), ()))]
 
-        low, high = part.part.scale
-        scale = math.exp(float(torch.empty(()).uniform_(math.log(low), math.log(high))))
+        scale = draw_scale(part.part)
         height, width = self.size
         # The window of the picture that becomes the crop; it may be larger than the picture,
         # then the rest is mid-grey, which networks see as zero.
@@ -121,6 +113,34 @@ class Crops(Dataset[tuple[Tensor, Target]]):
         if sigma is not None:
             target["sigma"] = sigma[keep] * math.sqrt(sx * sy)
         return window.float().div_(255), target
+
+
+def share_edges(parts: Sequence[TrainingPictures]) -> Tensor:
+    """Upper edges in [0, 1] of the parts' shares of what is drawn, for :func:`pick`."""
+    weights = torch.tensor([part.part.weight for part in parts], dtype=torch.float64)
+    return (weights / weights.sum()).cumsum(0)
+
+
+def pick(edges: Tensor) -> int:
+    """A random part's number, by its share."""
+    which = int(torch.searchsorted(edges, torch.rand((), dtype=torch.float64)))
+    return min(which, len(edges) - 1)
+
+
+def draw_scale(part: Part) -> float:
+    """A random scale of ``part``'s range, even in the logarithm."""
+    low, high = part.scale
+    return math.exp(float(torch.empty(()).uniform_(math.log(low), math.log(high))))
+
+
+def colour_changes(augment: Augment) -> v2.Transform | None:
+    """The random changes of colour that ``augment`` asks for, None for none."""
+    changes: list[v2.Transform] = []
+    if augment.brightness or augment.contrast:
+        changes.append(v2.ColorJitter(augment.brightness, augment.contrast))
+    if augment.grey:
+        changes.append(v2.RandomGrayscale(augment.grey))
+    return v2.Compose(changes) if changes else None
 
 
 def _offset(side: int, window: int) -> int:

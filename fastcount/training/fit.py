@@ -29,7 +29,7 @@ from fastcount.models.checkpoint import load_model, save_model
 from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.shipped import shipped_names, shipped_path
-from fastcount.training.calibration import best_factor
+from fastcount.training.calibration import best_factor, best_std_factor
 from fastcount.training.config import Config, load_config
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
@@ -55,11 +55,11 @@ def fit(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed, verbose=False)
-    pictures = PicturesModule(config)
-    for dropped in pictures.dropped:
-        say(f"not used, its picture is in a held-out set: {dropped}")
     arguments = dict(config.model)
     model = create_model(arguments.pop("name"), **arguments)
+    pictures = PicturesModule(config, model.tiling)
+    for dropped in pictures.dropped:
+        say(f"not used, its picture is in a held-out set: {dropped}")
     if config.start is not None:
         _begin_from(model, config.start, Path(config.output))
     module = CountingModule(
@@ -120,7 +120,7 @@ def fit(
     if trainer.is_global_zero:
         card = _card(config, path, overrides, pictures, float(best.best_model_score or 0))
         if config.calibrate:
-            card["calibration"] = _calibrate(model, pictures)
+            card |= _calibrate(model, pictures)
         save_model(model, result, card=card)
         say(f"wrote {result}: validation error {card['validation_error']:.4f}")
     return result
@@ -155,20 +155,28 @@ def _same_run(config: Config, folder: Path) -> None:
         )
 
 
-def _calibrate(model: CountingModel, pictures: PicturesModule) -> float:
-    """Scales ``model`` to its validation pictures and returns the factor."""
+def _calibrate(model: CountingModel, pictures: PicturesModule) -> dict[str, float]:
+    """Scales ``model`` to its validation pictures and returns the factors."""
     counter = Counter(TorchEngine(copy.deepcopy(model)))
-    sets = []
+    sets, deviations = [], []
     for subset in pictures.validation.values():
-        pairs = [
-            (counter(sample["image"].permute(1, 2, 0).numpy()).count, sample["count"])
-            for sample in (subset[i] for i in range(len(subset)))
-        ]
+        pairs = []
+        for sample in (subset[i] for i in range(len(subset))):
+            counting = counter(sample["image"].permute(1, 2, 0).numpy())
+            pairs.append((counting.count, sample["count"]))
+            if counting.std is not None:
+                deviations.append(counting.std)
         counted, truth = torch.tensor(pairs, dtype=torch.float64).T
         sets.append((counted, truth))
     factor = best_factor(sets)
     model.scale_counts(factor)
-    return factor
+    factors = {"calibration": factor}
+    if deviations:
+        counted, truth = (torch.cat(each) for each in zip(*sets, strict=True))
+        std = torch.tensor(deviations, dtype=torch.float64)
+        factors["std_calibration"] = best_std_factor(factor * counted, factor * std, truth)
+        model.scale_std(factors["std_calibration"])
+    return factors
 
 
 def _card(

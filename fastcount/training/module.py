@@ -74,7 +74,7 @@ class CountingModule(lightning.LightningModule):
         rest: list[nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
-                (backbone if name.startswith("backbone.") else rest).append(parameter)
+                (backbone if "backbone" in name.split(".") else rest).append(parameter)
         groups: list[dict[str, Any]] = [
             {"params": backbone, "lr": self.config.backbone_lr},
             {"params": rest, "lr": self.config.lr},

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lightning
+from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from fastcount.data import open_dataset
 from fastcount.data.split import content_hashes, split_by_content
+from fastcount.models.base import Target
+from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Config
 from fastcount.training.crops import (
     Crops,
@@ -17,18 +22,20 @@ from fastcount.training.crops import (
     collate,
     whole_picture,
 )
+from fastcount.training.whole_pictures import WholePictures, collate_padded
 
 
 class PicturesModule(lightning.LightningDataModule):
     """Training crops and whole validation pictures of a :class:`Config`.
 
+    A model whose ``tiling`` takes pictures whole is trained on whole ones instead of crops.
     Pictures whose content also occurs in a ``holdout`` set are used for neither; ``dropped``
     lists them.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, tiling: Tiling) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.tiling = config, tiling
         self.dropped: list[str] = []
         held_out = {
             digest for spec in config.holdout for digest in content_hashes(open_dataset(spec))
@@ -63,14 +70,22 @@ class PicturesModule(lightning.LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world=self.trainer.world_size if self.trainer else 1,
         )
+        dataset: Crops | WholePictures
+        collating: Callable[[list[tuple[Tensor, Target]]], tuple[Tensor, list[Target]]]
+        if self.tiling.mode == "resize":
+            dataset = WholePictures(self.parts, self.tiling, config.augment, config.seed)
+            collating = partial(collate_padded, fill=self.tiling.fill)
+        else:
+            dataset = Crops(self.parts, config.crop, config.augment, config.seed)
+            collating = collate
         return DataLoader(
-            Crops(self.parts, config.crop, config.augment, config.seed),
+            dataset,
             batch_size=config.batch_size,
             sampler=sampler,
             num_workers=config.workers,
             persistent_workers=config.workers > 0,
             pin_memory=self.trainer is not None and self.trainer.accelerator.name() == "cuda",
-            collate_fn=collate,
+            collate_fn=collating,
         )
 
     def val_dataloader(self) -> list[DataLoader[Any]]:

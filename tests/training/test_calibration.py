@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastcount.models import create_model
-from fastcount.training.calibration import best_factor
+from fastcount.training.calibration import best_factor, best_std_factor
 
 
 def test_factor_is_the_best_of_many() -> None:
@@ -38,3 +38,18 @@ def test_scaling_scales_every_count() -> None:
 def test_a_model_that_cannot_says_so() -> None:
     with pytest.raises(ValueError, match="mcnn cannot scale"):
         create_model("mcnn").scale_counts(2.0)
+
+
+def test_deviations_are_scaled_to_the_errors() -> None:
+    generator = torch.Generator().manual_seed(0)
+    std = torch.rand(4000, generator=generator, dtype=torch.float64) + 0.5
+    truth = 10 * torch.rand(4000, generator=generator, dtype=torch.float64)
+    noise = torch.randn(4000, generator=generator, dtype=torch.float64)
+    counted = truth + 3 * std * noise
+    factor = best_std_factor(counted, std, truth)
+    assert factor == pytest.approx(3, rel=0.05)
+    best = -torch.distributions.Normal(truth, factor * std).log_prob(counted).sum()
+    for other in (0.97 * factor, 1.03 * factor):
+        assert best < -torch.distributions.Normal(truth, other * std).log_prob(counted).sum()
+    assert best_std_factor(truth, std, truth) == 1.0
+    assert best_std_factor(truth[:0], std[:0], truth[:0]) == 1.0
