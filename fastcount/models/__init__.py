@@ -6,12 +6,15 @@ from fastcount.models import (
     csrnet,
     deepcount,
     density_fpn,
+    faster_rcnn,
+    fcos,
     leaf_detection,
     leaf_joint,
     leaf_msr,
     leaf_regression,
     mcnn,
     raznet,
+    retinanet,
 )
 from fastcount.models.base import CountingModel, DensityOutput, Target
 from fastcount.models.registry import create_model, list_models, register
@@ -26,6 +29,8 @@ __all__ = [
     "csrnet",
     "deepcount",
     "density_fpn",
+    "faster_rcnn",
+    "fcos",
     "leaf_detection",
     "leaf_joint",
     "leaf_msr",
@@ -34,4 +39,5 @@ __all__ = [
     "mcnn",
     "raznet",
     "register",
+    "retinanet",
 ]

@@ -1,0 +1,163 @@
+"""FCOS, RetinaNet and Faster R-CNN with the focal losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import box_pictures
+import pytest
+import torch
+
+from fastcount.models import create_model
+from fastcount.models.checkpoint import load_model, save_model
+from fastcount.models.parts.box_detector import BoxTruth
+from fastcount.models.parts.dense_detector import matched_heatmap
+
+COMPACT: dict[str, dict[str, Any]] = {
+    "fcos": {"levels": [3, 4], "channels": 32},
+    "retinanet": {"levels": [3, 4], "channels": 32, "anchor_scale": 2.0},
+    "faster_rcnn": {"levels": [2, 3, 4], "channels": 16, "anchor_scale": 4.0, "proposals": 200},
+}
+MASKED = ["focal", "mask_focal", "mask_focal_poly"]
+CASES = [
+    *[("fcos", loss) for loss in MASKED],
+    *[("retinanet", loss) for loss in MASKED],
+    *[("faster_rcnn", loss) for loss in ("cross_entropy", *MASKED)],
+]
+
+
+def compact(name: str, **options: Any) -> Any:
+    return create_model(name, backbone="mobilenetv3_small_100", **COMPACT[name], **options)
+
+
+@pytest.mark.parametrize(("name", "loss"), CASES)
+def test_odd_targets_have_a_finite_loss_with_gradients(name: str, loss: str) -> None:
+    model = compact(name, loss=loss)
+    losses = model.loss(model(torch.rand(4, 3, 64, 64)), box_pictures.odd_targets())
+    assert all(torch.isfinite(each) for each in losses.values())
+    losses["loss"].backward()
+    untouched = [
+        key
+        for key, parameter in model.named_parameters()
+        if parameter.grad is None and not key.startswith("backbone.")
+    ]
+    assert untouched == []
+    with pytest.raises(ValueError, match="fastcount boxes"):
+        model.loss(model(torch.rand(1, 3, 64, 64)), [{"count": 0.0}])
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_decode_save_load_and_refusal(name: str, tmp_path) -> None:
+    options = {"classes": ["a", "b"], "score_threshold": 0.0, "nms_threshold": 1.0}
+    model = compact(name, loss="mask_focal", **options).eval()
+    images = torch.rand(2, 3, 64, 96)
+    countings = model.decode(model(images))
+    assert len(countings) == 2
+    for one in countings:
+        assert one.size == (64, 96)
+        assert one.count == len(one.boxes) == len(one.scores) > 100  # torchvision stops at 100
+        assert one.count == sum(one.per_class.values())
+        assert set(one.labels.tolist()) <= {0, 1}
+        assert one.boxes[:, 2].max() <= 96
+    model.set_score_threshold(0.6)
+    save_model(model, tmp_path / "m.safetensors", card={})
+    again = load_model(tmp_path / "m.safetensors")
+    assert float(again.score_threshold) == pytest.approx(0.6)
+    before, after = (m.detect(m(images), 0.0)[0].scores for m in (model, again))
+    assert torch.equal(before, after)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        model(torch.rand(1, 3, 60, 64))
+    with pytest.raises(ValueError, match="loss: need one of"):
+        compact(name, loss="dice")
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_a_higher_threshold_keeps_a_part(name: str) -> None:
+    model = compact(name).eval()
+    output = model(torch.rand(1, 3, 64, 64))
+    with torch.no_grad():
+        low = model.detect(output, 0.0)[0].scores
+        middle = 0.9999 * float(low.median())  # some ask for more than it, some for as much
+        high = model.detect(output, middle)[0].scores
+    assert torch.equal(low[low > middle].sort().values, high.sort().values)
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_forward_compiles(name: str) -> None:
+    model = compact(name).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        plain = model.detect(model(images), 0.0)[0]
+        compiled = model.detect(torch.compile(model, backend="eager")(images), 0.0)[0]
+    torch.testing.assert_close(plain.scores, compiled.scores)
+
+
+def test_target_of_anchors_is_the_heat_map_of_their_level() -> None:
+    truths = [
+        BoxTruth(
+            torch.tensor([[8.0, 8, 24, 24], [0, 0, 64, 64]]),
+            torch.tensor([1, 0]),
+            torch.zeros(0, 4),
+        )
+    ]
+    sizes, strides = [(8, 8), (4, 4)], [8, 16]
+    matched = torch.full((1, 2 * (64 + 16)), -1)
+    matched[0, 2 * (2 * 8 + 2)] = 0  # first anchor of cell (2, 2), where the box has its middle
+    matched[0, 2 * (2 * 8 + 3) + 1] = 0  # second anchor of its right neighbour
+    matched[0, 128 + 2 * (2 * 4 + 2)] = 1  # the large box, on the coarse level
+    matched[0, 5] = -2
+    target, mask = matched_heatmap(matched, truths, sizes, strides, 2, 0.0)
+    assert torch.equal(mask.nonzero()[:, 1:], torch.tensor([[36, 1], [39, 1], [148, 0]]))
+    assert target[0, 36, 1] == 1
+    assert 0 < target[0, 39, 1] < 1
+    assert target[0, 148, 0] == 1
+    assert (target[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["fcos", "retinanet"])
+@pytest.mark.parametrize("loss", MASKED)
+def test_ignored_anchors_take_no_gradient(name: str, loss: str) -> None:
+    model = compact(name, loss=loss)
+    output = model(torch.rand(1, 3, 64, 64))
+    logits = output.head["cls_logits"].detach().clone().requires_grad_()
+    output.head["cls_logits"] = logits
+    boxes, labels = torch.tensor([[-8.0, -8, 70, 70]]), torch.tensor([-1])
+    losses = model.loss(output, [{"count": 0.0, "boxes": boxes, "labels": labels}])
+    assert losses["classification"] == 0
+    losses = model.loss(output, [{"count": 0.0, "boxes": boxes[:0]}])
+    assert losses["classification"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("fcos", "focal"),
+        ("fcos", "mask_focal_poly"),
+        ("retinanet", "mask_focal_poly"),
+        ("faster_rcnn", "cross_entropy"),
+    ],
+)
+def test_overfits_four_pictures(name: str, loss: str) -> None:
+    images, targets = box_pictures.squares([2, 5, 0, 7], cell=21, extent=16)
+    model = compact(name, loss=loss)
+    box_pictures.train(model, images, targets, steps=100, lr=3e-3)
+    # in training mode: four pictures are too few for batch norm's running averages
+    output = model(images)
+    truth = torch.tensor([target["count"] for target in targets])
+    best = min(
+        float((torch.tensor([len(one.scores) for one in found]) - truth).abs().sum())
+        for found in (model.detect(output, threshold / 20) for threshold in range(2, 15))
+    )
+    assert best <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPACT)
+def test_one_step_with_the_backbone_of_the_paper(name: str) -> None:
+    images, targets = box_pictures.squares([3, 5], side=128)
+    model = create_model(name)
+    losses = box_pictures.train(model, images, targets, steps=1, lr=1e-4)
+    assert 0 < losses[0] < 100
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    assert 25 < millions < 45
