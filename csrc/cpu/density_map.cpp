@@ -88,11 +88,14 @@ void axis_weights(double position, double sigma, double truncate, std::int64_t s
 // Adds up the cells first .. last of a fine grid over those of a coarse one.
 void pool(const double* fine, std::int64_t first, std::int64_t last, std::int64_t factor,
           double* coarse) {
-  std::int64_t cell = first / factor;
-  for (std::int64_t at = first; at <= last; ++cell, ++coarse) {
-    const std::int64_t next = std::min(last + 1, (cell + 1) * factor);
-    *coarse = sum(fine + (at - first), next - at);
-    at = next;
+  std::int64_t left = factor - first % factor;  // fine cells until the coarse one ends
+  double total = 0.0;
+  for (std::int64_t at = first; at <= last; ++at) {
+    total += *fine++;
+    if (--left > 0 && at < last) continue;
+    *coarse++ = total;
+    total = 0.0;
+    left = factor;
   }
 }
 

@@ -3,6 +3,9 @@
 // Floor, stride 1: 4 HW bytes written and, for each point, (2r+1)^2 multiply-adds and 2(2r+1)
 // exponentials. At stride s: 4 HW / s^2 bytes and (2r/s+1)^2 multiply-adds. The full-resolution map
 // is never held for s > 1.
+//
+// Counted by valgrind in the AVX2 code, 1,000 points of sigma 15 on 768 x 1024: 5.9 M instructions
+// draw (1.04 M vector multiply-adds are the floor), 3.5 M make the weights, 1.3 M move the tiles.
 #pragma once
 
 #include <cstdint>

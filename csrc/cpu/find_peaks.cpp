@@ -148,19 +148,27 @@ void heighten(Key* rows, std::int64_t count, std::int64_t width, std::int64_t le
   }
 }
 
-// `marks` holds 0 or 1 a pixel; read eight at a time, so that rows with few peaks cost little. The
-// first of eight is the lowest byte: processors here are little-endian.
+// `marks` holds 0 or 1 a pixel, up to a multiple of 64. Sixty-four at a time become the bits of a
+// word, so that a row costs little beside its peaks. The first of eight bytes is the lowest:
+// processors here are little-endian.
 template <typename T>
 void append_marked(const std::vector<unsigned char>& marks, const OrderKey<T>* keys,
-                   std::int64_t first_index, std::vector<Peak<T>>& peaks) {
-  for (std::size_t word = 0; word < marks.size(); word += 8) {
-    std::uint64_t eight = 0;
-    std::memcpy(&eight, marks.data() + word, std::min<std::size_t>(8, marks.size() - word));
-    for (; eight != 0; eight &= eight - 1) {
-      const auto x = static_cast<std::int64_t>(word) + std::countr_zero(eight) / 8;
-      peaks.push_back({keys[x], static_cast<std::int32_t>(first_index + x)});
+                   std::int64_t first_index, std::vector<Peak<T>>& row,
+                   std::vector<Peak<T>>& peaks) {
+  Peak<T>* next = row.data();
+  for (std::size_t begin = 0; begin < marks.size(); begin += 64) {
+    std::uint64_t bits = 0;
+    for (std::size_t i = 0; i < 8; ++i) {
+      std::uint64_t eight;
+      std::memcpy(&eight, marks.data() + begin + 8 * i, 8);
+      bits |= (eight * 0x0102040810204080u >> 56) << (8 * i);  // byte k becomes bit k
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      const auto x = static_cast<std::int64_t>(begin) + std::countr_zero(bits);
+      *next++ = {keys[x], static_cast<std::int32_t>(first_index + x)};
     }
   }
+  peaks.insert(peaks.end(), row.data(), next);
 }
 
 // The strip being searched: `rows` holds height() + 2 * reach rows of greatest keys, then one
@@ -189,7 +197,8 @@ class Strip {
     scratch.line.assign(3 * padded, absent_key<Key>());
     scratch.sums.resize(2 * (width + 2));
     scratch.alive.assign(held, 0);
-    scratch.marks.resize(width);
+    scratch.marks.assign((width + 63) / 64 * 64, 0);
+    scratch.row_peaks.resize(width);
   }
 
   void find(std::vector<Peak<T>>& peaks) {
@@ -208,7 +217,7 @@ class Strip {
       const Key* row = candidates(i);
       mark_row(row, down_ > 0 ? greatest(i) : absent, down_ > 0 ? greatest(i + 1 + down_) : absent,
                rule_.width, strict_, scratch_.marks.data());
-      append_marked<T>(scratch_.marks, row, (first_ + i) * rule_.width, peaks);
+      append_marked<T>(scratch_.marks, row, (first_ + i) * rule_.width, scratch_.row_peaks, peaks);
     }
   }
 
@@ -262,31 +271,32 @@ class Strip {
   PeakScratch<T>& scratch_;
 };
 
-// Peaks in falling order of key: a stable radix sort, eleven bits at a time.
+// Peaks in falling order of key: a stable radix sort of up to twelve bits at a time, over the bits
+// in which the keys differ.
 template <typename T>
 void radix_sort(std::vector<Peak<T>>& peaks, std::vector<Peak<T>>& spare) {
   using Bits = std::make_unsigned_t<OrderKey<T>>;
-  constexpr int kDigit = 11;
-  constexpr std::size_t kBuckets = std::size_t{1} << kDigit;
-  const auto rising = [](const Peak<T>& peak) {  // greater where the key is smaller
-    return static_cast<Bits>(std::numeric_limits<OrderKey<T>>::max()) - static_cast<Bits>(peak.key);
-  };
-  constexpr int kPasses = (8 * static_cast<int>(sizeof(Bits)) + kDigit - 1) / kDigit;
-  const auto digit = [](Bits bits, int pass) {
-    return static_cast<std::size_t>(bits >> (pass * kDigit)) & (kBuckets - 1);
-  };
-  std::array<std::array<std::uint32_t, kBuckets>, kPasses> counts{};
+  constexpr int kMostDigit = 12;
+  OrderKey<T> least = peaks[0].key;
+  OrderKey<T> greatest = least;
   for (const Peak<T>& peak : peaks) {
-    const Bits bits = rising(peak);
-    for (int pass = 0; pass < kPasses; ++pass) ++counts[pass][digit(bits, pass)];
+    least = std::min(least, peak.key);
+    greatest = std::max(greatest, peak.key);
   }
+  const auto below = [greatest](const Peak<T>& peak) {  // greater where the key is smaller
+    return static_cast<Bits>(greatest) - static_cast<Bits>(peak.key);
+  };
+  const int used = std::bit_width(static_cast<Bits>(greatest) - static_cast<Bits>(least));
+  const int passes = (used + kMostDigit - 1) / kMostDigit;
   spare.resize(peaks.size());
-  for (int pass = 0; pass < kPasses; ++pass) {
-    std::array<std::uint32_t, kBuckets>& starts = counts[pass];
-    if (starts[digit(rising(peaks[0]), pass)] == peaks.size()) continue;
+  for (int pass = 0; pass < passes; ++pass) {
+    const int shift = used * pass / passes;
+    const Bits mask = (Bits{1} << (used * (pass + 1) / passes - shift)) - 1;
+    std::array<std::uint32_t, std::size_t{1} << kMostDigit> starts{};
+    for (const Peak<T>& peak : peaks) ++starts[below(peak) >> shift & mask];
     std::uint32_t start = 0;
     for (std::uint32_t& bucket : starts) start += std::exchange(bucket, start);
-    for (const Peak<T>& peak : peaks) spare[starts[digit(rising(peak), pass)]++] = peak;
+    for (const Peak<T>& peak : peaks) spare[starts[below(peak) >> shift & mask]++] = peak;
     peaks.swap(spare);
   }
 }

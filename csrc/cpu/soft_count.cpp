@@ -58,17 +58,17 @@ FASTCOUNT_INLINE void add_line(const T* row, std::int64_t width, T* sum) {
 
 // chosen[x] = shift where a pixel's window has its maximum at that neighbour and at none before.
 template <typename T>
-FASTCOUNT_INLINE void choose(const T* neighbours, const T* greatest, std::int64_t width, T shift,
-                             T* chosen) {
+FASTCOUNT_INLINE void choose(const T* neighbours, const T* greatest, std::int64_t width,
+                             Neighbour<T> shift, Neighbour<T>* chosen) {
   for (std::int64_t x = 0; x < width; ++x) {
-    const bool first = (neighbours[x] == greatest[x]) & (chosen[x] < T(0));
+    const bool first = (neighbours[x] == greatest[x]) & (chosen[x] < 0);
     chosen[x] = first ? shift : chosen[x];
   }
 }
 
 template <typename T>
-FASTCOUNT_INLINE void pass_on(const T* passed, const T* chosen, std::int64_t width, T shift,
-                              T* neighbours) {
+FASTCOUNT_INLINE void pass_on(const T* passed, const Neighbour<T>* chosen, std::int64_t width,
+                              Neighbour<T> shift, T* neighbours) {
   for (std::int64_t x = 0; x < width; ++x) {
     neighbours[x] += chosen[x] == shift ? passed[x] : T(0);
   }
@@ -91,12 +91,13 @@ FASTCOUNT_INLINE void pass_on(const T* passed, const T* chosen, std::int64_t wid
   FASTCOUNT_MULTIVERSION                                                                           \
   void add_row(const T* row, std::int64_t width, T* sum) { add_line(row, width, sum); }            \
   FASTCOUNT_MULTIVERSION                                                                           \
-  void choose_row(const T* neighbours, const T* greatest, std::int64_t width, T shift,             \
-                  T* chosen) {                                                                     \
+  void choose_row(const T* neighbours, const T* greatest, std::int64_t width, Neighbour<T> shift,  \
+                  Neighbour<T>* chosen) {                                                          \
     choose(neighbours, greatest, width, shift, chosen);                                            \
   }                                                                                                \
   FASTCOUNT_MULTIVERSION                                                                           \
-  void pass_row(const T* passed, const T* chosen, std::int64_t width, T shift, T* neighbours) {    \
+  void pass_row(const T* passed, const Neighbour<T>* chosen, std::int64_t width,                   \
+                Neighbour<T> shift, T* neighbours) {                                               \
     pass_on(passed, chosen, width, shift, neighbours);                                             \
   }                                                                                                \
   FASTCOUNT_MULTIVERSION                                                                           \
@@ -195,20 +196,20 @@ void soft_count_gradient_rows(const T* map, const MapShape& shape, const SoftCou
     split_row(row, greatest, width, rule.beta, own, scratch.passed.data());
     if (y >= first && y < last) add_row(own, width, out + y * width);
 
-    scratch.chosen.assign(static_cast<std::size_t>(width), T(-1));
-    T* chosen = scratch.chosen.data();
+    scratch.chosen.assign(static_cast<std::size_t>(width), -1);
+    Neighbour<T>* chosen = scratch.chosen.data();
     for_each_shift(shape, y,
                    [&](std::int64_t shift, std::int64_t row, std::int64_t dx, std::int64_t from,
                        std::int64_t to) {
                      choose_row(map + row * width + from + dx, greatest + from, to - from,
-                                static_cast<T>(shift), chosen + from);
+                                static_cast<Neighbour<T>>(shift), chosen + from);
                    });
     for_each_shift(shape, y,
                    [&](std::int64_t shift, std::int64_t row, std::int64_t dx, std::int64_t from,
                        std::int64_t to) {
                      if (row < first || row >= last) return;
                      pass_row(scratch.passed.data() + from, chosen + from, to - from,
-                              static_cast<T>(shift), out + row * width + from + dx);
+                              static_cast<Neighbour<T>>(shift), out + row * width + from + dx);
                    });
   }
 }

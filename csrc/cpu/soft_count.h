@@ -12,6 +12,8 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "math/soft_count.h"
@@ -24,13 +26,19 @@ struct MapShape {
   std::int64_t radius;  // of the window
 };
 
+// A neighbour's number in its window, counted in reading order, as wide as T: lanes of both types
+// then match. A window may hold so many pixels:
+constexpr std::int64_t kMostNeighbours = std::numeric_limits<std::int32_t>::max();
+template <typename T>
+using Neighbour = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
 template <typename T>
 struct SoftCountScratch {
   std::vector<T> line;
   std::vector<T> greatest;
   std::vector<T> own;
   std::vector<T> passed;
-  std::vector<T> chosen;
+  std::vector<Neighbour<T>> chosen;
 };
 
 // out[row] = soft_peak of each pixel of rows first .. last - 1.
@@ -45,7 +53,8 @@ void soft_count_rows(const T* map, const MapShape& shape, const SoftCountRule<T>
                      double* sums);
 
 // Rows first .. last - 1 of the gradient by `map`. `grad`: by each output pixel, or null for 0.
-// `detect`: whether the output went through soft_detection; then `grad_sum` is added to each.
+// `detect`: whether the output went through soft_detection; then `grad_sum` is added to each. The
+// windows' part on the map holds at most kMostNeighbours.
 template <typename T>
 void soft_count_gradient_rows(const T* map, const MapShape& shape, const SoftCountRule<T>& rule,
                               bool detect, const T* grad, T grad_sum, std::int64_t first,

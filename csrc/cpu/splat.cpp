@@ -1,6 +1,7 @@
 #include "cpu/splat.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "cpu/multiversion.h"
@@ -10,35 +11,78 @@ namespace {
 
 constexpr std::int64_t kTileBytes = 512;  // of one row of a tile, which makes 16 KiB
 
-template <typename Acc>
-FASTCOUNT_INLINE void outer_product(Combine combine, const Acc* row_weights,
-                                    const Acc* __restrict col_weights, std::int64_t rows,
-                                    std::int64_t cols, std::int64_t pitch, Acc* __restrict out) {
-  for (std::int64_t r = 0; r < rows; ++r) {
+template <Combine kCombine, typename Acc>
+FASTCOUNT_INLINE Acc combined(Acc before, Acc value) {
+  if (kCombine == Combine::kAdd) return before + value;
+  return value > before ? value : before;
+}
+
+// Four rows together: their columns' weights are read once.
+template <Combine kCombine, typename Acc>
+FASTCOUNT_INLINE void draw_four(const Acc* row_weights, const Acc* __restrict col_weights,
+                                std::int64_t cols, Acc* __restrict first, Acc* __restrict second,
+                                Acc* __restrict third, Acc* __restrict fourth) {
+  const Acc a = row_weights[0];
+  const Acc b = row_weights[1];
+  const Acc c = row_weights[2];
+  const Acc d = row_weights[3];
+  for (std::int64_t i = 0; i < cols; ++i) {
+    const Acc weight = col_weights[i];
+    first[i] = combined<kCombine>(first[i], a * weight);
+    second[i] = combined<kCombine>(second[i], b * weight);
+    third[i] = combined<kCombine>(third[i], c * weight);
+    fourth[i] = combined<kCombine>(fourth[i], d * weight);
+  }
+}
+
+template <Combine kCombine, typename Acc>
+FASTCOUNT_INLINE void outer_product(const Acc* row_weights, const Acc* __restrict col_weights,
+                                    std::int64_t rows, std::int64_t cols, std::int64_t pitch,
+                                    Acc* __restrict out) {
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    Acc* line = out + r * pitch;
+    draw_four<kCombine>(row_weights + r, col_weights, cols, line, line + pitch, line + 2 * pitch,
+                        line + 3 * pitch);
+  }
+  for (; r < rows; ++r) {
     const Acc weight = row_weights[r];
     Acc* __restrict line = out + r * pitch;
-    if (combine == Combine::kAdd) {
-      for (std::int64_t c = 0; c < cols; ++c) line[c] += weight * col_weights[c];
-    } else {
-      for (std::int64_t c = 0; c < cols; ++c) {
-        const Acc value = weight * col_weights[c];
-        line[c] = value > line[c] ? value : line[c];
-      }
+    for (std::int64_t i = 0; i < cols; ++i) {
+      line[i] = combined<kCombine>(line[i], weight * col_weights[i]);
     }
   }
 }
 
-FASTCOUNT_MULTIVERSION
-void draw_one(Combine combine, const float* row_weights, const float* col_weights,
-              std::int64_t rows, std::int64_t cols, std::int64_t pitch, float* out) {
-  outer_product(combine, row_weights, col_weights, rows, cols, pitch, out);
+template <typename Acc>
+FASTCOUNT_INLINE void copy_bounded(const Acc* __restrict tile, std::int64_t rows, std::int64_t cols,
+                                   Acc ceiling, std::int64_t pitch, Acc* __restrict out) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const Acc* __restrict from = tile + r * kTileBytes / static_cast<std::int64_t>(sizeof(Acc));
+    Acc* __restrict to = out + r * pitch;
+    for (std::int64_t i = 0; i < cols; ++i) to[i] = ceiling < from[i] ? ceiling : from[i];
+  }
 }
 
-FASTCOUNT_MULTIVERSION
-void draw_one(Combine combine, const double* row_weights, const double* col_weights,
-              std::int64_t rows, std::int64_t cols, std::int64_t pitch, double* out) {
-  outer_product(combine, row_weights, col_weights, rows, cols, pitch, out);
-}
+#define FASTCOUNT_SPLAT_LOOPS(Acc)                                                    \
+  FASTCOUNT_MULTIVERSION                                                              \
+  void draw_one(Combine combine, const Acc* row_weights, const Acc* col_weights,      \
+                std::int64_t rows, std::int64_t cols, std::int64_t pitch, Acc* out) { \
+    if (combine == Combine::kAdd) {                                                   \
+      outer_product<Combine::kAdd>(row_weights, col_weights, rows, cols, pitch, out); \
+    } else {                                                                          \
+      outer_product<Combine::kMax>(row_weights, col_weights, rows, cols, pitch, out); \
+    }                                                                                 \
+  }                                                                                   \
+  FASTCOUNT_MULTIVERSION                                                              \
+  void copy_out(const Acc* tile, std::int64_t rows, std::int64_t cols, Acc ceiling,   \
+                std::int64_t pitch, Acc* out) {                                       \
+    copy_bounded(tile, rows, cols, ceiling, pitch, out);                              \
+  }
+
+FASTCOUNT_SPLAT_LOOPS(float)
+FASTCOUNT_SPLAT_LOOPS(double)
+#undef FASTCOUNT_SPLAT_LOOPS
 
 }  // namespace
 
@@ -73,13 +117,12 @@ void draw_splats(const Splat* splats, std::int64_t begin, std::int64_t end, cons
         }
         continue;
       }
-      for (std::int64_t row = top; row < bottom; ++row) {
-        const Acc* line = map.cells + row * map.cols;
-        Acc* copy = tile + (row - top) * kTileCols;
-        if (fresh) {
-          std::fill(copy, copy + kTileCols, Acc(0));
-        } else {
-          std::copy(line + left, line + right, copy);
+      if (fresh) {
+        std::memset(tile, 0, sizeof(tile));
+      } else {
+        for (std::int64_t row = top; row < bottom; ++row) {
+          const Acc* line = map.cells + row * map.cols;
+          std::copy(line + left, line + right, tile + (row - top) * kTileCols);
         }
       }
       for (const Splat* splat : in_tile) {
@@ -91,11 +134,8 @@ void draw_splats(const Splat* splats, std::int64_t begin, std::int64_t end, cons
                  weights + splat->col_weights + (start - splat->first_col), high - low,
                  stop - start, kTileCols, tile + (low - top) * kTileCols + (start - left));
       }
-      for (std::int64_t row = top; row < bottom; ++row) {
-        const Acc* line = tile + (row - top) * kTileCols;
-        Acc* out = map.cells + row * map.cols + left;
-        for (std::int64_t c = 0; c < right - left; ++c) out[c] = std::min(line[c], map.ceiling);
-      }
+      copy_out(tile, bottom - top, right - left, map.ceiling, map.cols,
+               map.cells + top * map.cols + left);
     }
   }
 }
