@@ -12,7 +12,6 @@ from fastcount.data.sample import Annotation
 from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Augment, Part
 from fastcount.training.crops import TrainingPictures
-from fastcount.training.fit import fit
 from fastcount.training.whole_pictures import WholePictures, collate_padded
 
 PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)
@@ -151,8 +150,10 @@ output: OUTPUT
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["leaf_msr", "leaf_detection"])
 def test_a_run_from_its_file_to_a_count(name: str, tmp_path: Path) -> None:
+    # imported here: the tests above need no Lightning
     from fastcount.models.checkpoint import load_model
     from fastcount.predict import load
+    from fastcount.training.fit import fit
 
     config = tmp_path / "run.yaml"
     config.write_text(RUN.replace("MODEL", name).replace("OUTPUT", str(tmp_path)))
