@@ -1,7 +1,9 @@
 """``make gpu-check``: build for this machine's GPU, test on it, measure on it, keep a record.
 
 Needs a GPU, a CUDA toolkit and torch >= 2.11 built for CUDA, and no network. Takes under ten
-minutes: a step that outlasts its share is stopped, and the record says so. The record is
+minutes: a step that outlasts its share is stopped, and the record says so. Tests need pytest; those
+that need hypothesis or scipy are skipped where these are missing, which the record says too
+(``missing_packages``, and in the tests' step ``skipped_because``). The record is
 ``benchmarks/results/<gpu>-<date>.json``; it is written after every step, so a run that breaks off
 leaves what it had. Without a GPU the record is ``no-gpu-<date>.json`` and says why: whether a GPU
 could be had is readable from the record. Exit 0: every step passed; 1: one did not; 2: no GPU.
@@ -9,7 +11,9 @@ could be had is readable from the record. Exit 0: every step passed; 1: one did 
 
 from __future__ import annotations
 
+import collections
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -25,6 +29,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
+STAND_INS = REPOSITORY / "benchmarks" / "stand_ins"
+PACKAGES = ("pytest", "hypothesis", "scipy")  # that tests use beside torch
 BUDGET = 570.0  # seconds for everything
 #: Seconds that a step may take at most; what is left of the budget may be less.
 LIMITS = {"build": 240, "tests": 150, "sanitizer": 120, "graphs": 60, "measurements": 120}
@@ -123,22 +129,60 @@ def find_gpu(run: Run) -> str | None:
     return None
 
 
-def test_on_gpu(run: Run) -> None:
+def find_packages(run: Run) -> list[str]:
+    """Which of the tests' packages are not here; the record says so."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    run.record["missing_packages"] = missing
+    for name in missing:
+        print(f"{name} is not installed: some tests are left out", file=sys.stderr)
+    return missing
+
+
+def pytest_variables(missing: list[str]) -> dict[str, str]:
+    """The environment of pytest: hypothesis is imported by tests' files, so something must be."""
+    if "hypothesis" not in missing:
+        return {}
+    path = [str(STAND_INS), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+def outcomes(report: Path) -> dict[str, Any]:
+    """The numbers of a JUnit report, and how many tests were skipped for which reason."""
+    suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
+    found: dict[str, Any] = {
+        key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")
+    }
+    reasons = [each.get("message", "") for each in suite.iter("skipped")]
+    return found | {"skipped_because": dict(collections.Counter(reasons))}
+
+
+def without_pytest(run: Run, step: str) -> None:
+    words = "pytest is not installed: nothing was tested; pip install pytest"
+    run.record["steps"][step] = {"passed": False, "output": words}
+    run.write()
+
+
+def test_on_gpu(run: Run, missing: list[str]) -> None:
     """The operators' ordinary tests; those that name a device run on CUDA too."""
+    if "pytest" in missing:
+        without_pytest(run, "tests")
+        return
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "tests/ops", "-q", f"--junit-xml={report}"]
-        outcome = run.step("tests", [*command, "-k", "cuda", "-p", "no:cacheprovider"])
+        command += ["-k", "cuda", "-p", "no:cacheprovider"]
+        outcome = run.step("tests", command, **pytest_variables(missing))
         if report.exists():
-            suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
-            outcome |= {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors")}
-            outcome["skipped"] = int(suite.get("skipped", 0))
+            outcome |= outcomes(report)
             # All skipped is no proof of anything.
             outcome["passed"] &= outcome["tests"] > outcome["skipped"]
     run.write()
 
 
-def sanitize(run: Run) -> None:
+def sanitize(run: Run, missing: list[str]) -> None:
+    if "pytest" in missing:
+        without_pytest(run, "sanitizer")
+        return
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         run.record["steps"]["sanitizer"] = {
@@ -154,6 +198,7 @@ def sanitize(run: Run) -> None:
             f"sanitizer {check}",
             [*command, *tests, "tests/ops/test_find_peaks.py", "tests/ops/test_cross_label.py"],
             PYTORCH_NO_CUDA_MEMORY_CACHING="1",  # so that every tensor has its own bounds
+            **pytest_variables(missing),
         )
 
 
@@ -183,10 +228,11 @@ def main() -> int:
         TORCH_CUDA_ARCH_LIST=run.record["compute"],
     )
     if built["passed"]:
-        test_on_gpu(run)
+        packages = find_packages(run)
+        test_on_gpu(run, packages)
         measure(run, "graphs", "graphs")
         measure(run, "measurements", "measurements")
-        sanitize(run)
+        sanitize(run, packages)
     run.record["seconds"] = round(time.monotonic() - run.started, 1)
     path = run.write()
     passed = all(step["passed"] for step in run.record["steps"].values())

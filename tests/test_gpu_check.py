@@ -72,3 +72,38 @@ def test_a_step_that_outlasts_its_share_is_stopped(
     outcome = run.step("tests", [sys.executable, "-c", "import time; time.sleep(60)"])
     assert outcome["output"] == "stopped after 1 s"
     assert outcome["seconds"] < 30
+
+
+def test_missing_packages_are_named_and_their_tests_skipped(
+    gpu_check: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(gpu_check, "PACKAGES", ("pytest", "no_such_package"))
+    run = gpu_check.Run()
+    assert gpu_check.find_packages(run) == ["no_such_package"]
+    assert run.record["missing_packages"] == ["no_such_package"]
+    assert gpu_check.pytest_variables(["scipy"]) == {}
+
+    test = tmp_path / "test_shapes.py"
+    test.write_text(
+        "from hypothesis import given, settings\n"
+        "from hypothesis import strategies as st\n"
+        "@settings(max_examples=3)\n"
+        "@given(shape=st.lists(st.integers(0, 7)), data=st.data())\n"
+        "def test_any(shape, data): raise AssertionError\n"
+        "def test_plain(): pass\n"
+    )
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", str(test), f"--junit-xml={report}", "-q"]
+    variables = gpu_check.pytest_variables(["hypothesis"]) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    outcome = run.step("tests", [*command, "-p", "no:cacheprovider"], **variables)
+    assert outcome["passed"], outcome
+    found = gpu_check.outcomes(report)
+    assert (found["tests"], found["skipped"], found["failures"]) == (2, 1, 0)
+    assert found["skipped_because"] == {"hypothesis is not installed": 1}
+
+
+def test_without_pytest_the_check_fails_and_says_why(gpu_check: ModuleType) -> None:
+    run = gpu_check.Run()
+    gpu_check.test_on_gpu(run, ["pytest"])
+    assert not run.record["steps"]["tests"]["passed"]
+    assert "pytest is not installed" in run.record["steps"]["tests"]["output"]
