@@ -15,8 +15,8 @@ def load(name_or_path: str | os.PathLike[str], device: str | None = None) -> Cou
     """A counter with the weights of a shipped model, ``"crowd"`` say, or of a model file.
 
     A file written by ``fastcount export`` is run by what it was written for: ``.onnx`` by ONNX
-    Runtime, ``.xml`` by OpenVINO, both without importing PyTorch; ``.pt2`` by PyTorch, on the
-    CPU. Any other file is a model of PyTorch's.
+    Runtime, ``.xml`` by OpenVINO, ``.plan`` by TensorRT, all without importing PyTorch; ``.pt2``
+    by PyTorch, on the CPU. Any other file is a model of PyTorch's.
 
     ``device``: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None takes CUDA where there is one. Nothing
     is fetched. Raises ``ValueError`` for a name that is not shipped, listing those that are, for
@@ -32,6 +32,10 @@ def load(name_or_path: str | os.PathLike[str], device: str | None = None) -> Cou
         from fastcount.runtime.openvino_engine import OpenvinoEngine
 
         return _counter(OpenvinoEngine(name_or_path, device))
+    if suffix == ".plan":
+        from fastcount.runtime.tensorrt_engine import TensorrtEngine
+
+        return _counter(TensorrtEngine(name_or_path, device))
     if suffix == ".pt2":
         from fastcount.predict.program_engine import ProgramEngine
 

@@ -11,6 +11,7 @@ from fastcount.cli.boxes import boxes
 from fastcount.cli.count import count
 from fastcount.cli.doctor import doctor
 from fastcount.cli.eval import evaluate
+from fastcount.cli.export import export
 from fastcount.cli.models import models
 from fastcount.cli.profile import profile
 from fastcount.cli.train import train
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command("count")(count)
 app.command("eval")(evaluate)
+app.command("export")(export)
 app.command("train")(train)
 app.command("boxes")(boxes)
 app.command("profile")(profile)

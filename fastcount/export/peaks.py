@@ -18,8 +18,7 @@ def find_peaks_padded(
 
     A peak equals the maximum of its window, and none of the (kernel_size^2 - 1) / 2 pixels of the
     window that come before it in reading order equals it. TopK sorts them: ONNX lets the first of
-    equal values win. Two differences from the operator: minus infinity is never a peak, and maps
-    may have at most 2^24 pixels.
+    equal values win. One difference from the operator: minus infinity is never a peak.
 
     (B, C, H, W) to points (B, C, K, 2) float32, scores (B, C, K) and the number of peaks (B, C)
     int64.
@@ -44,9 +43,11 @@ def find_peaks_padded(
     best, place = torch.topk(torch.cat([heights, filler], dim=2), max_peaks)
     valid = peak.flatten(2).to(torch.int64).sum(dim=2).clamp(max=max_peaks)
     is_peak = torch.arange(max_peaks, device=scores.device) < valid[..., None]
-    x = torch.remainder(place, width)
-    y = torch.div(place - x, width, rounding_mode="floor")
-    points = torch.stack([x, y], dim=3).to(torch.float32)
+    # Looked up, for the remainder of a division by a size that is free has no ONNX form.
+    x = torch.arange(width, device=scores.device).expand(height, width)
+    y = torch.arange(height, device=scores.device)[:, None].expand(height, width)
+    places = torch.stack([x.flatten(), y.flatten()], dim=1).to(torch.float32)
+    points = places[torch.where(is_peak, place, torch.zeros_like(place))]
     points = torch.where(is_peak[..., None], points, torch.full_like(points, -1.0))
     return points, torch.where(is_peak, best, torch.zeros_like(best)), valid
 

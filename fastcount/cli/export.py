@@ -1,0 +1,163 @@
+"""``fastcount export``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fastcount.cli.inputs import expand
+from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_table, say
+
+if TYPE_CHECKING:
+    from fastcount.export.parity import Picture
+    from fastcount.export.run import Options, Written
+
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2", "trt": ".plan"}
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model or a model file.")],
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="ONNX, for ONNX Runtime and most others.")
+    ] = False,
+    openvino: Annotated[bool, typer.Option("--openvino", help="OpenVINO's own format.")] = False,
+    trt: Annotated[
+        bool, typer.Option("--trt", help="A TensorRT plan for the GPU at hand, and its ONNX file.")
+    ] = False,
+    pt2: Annotated[bool, typer.Option("--pt2", help="A program for torch.export.load.")] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Weights and arithmetic in float16.")
+    ] = False,
+    int8: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CALIBRATION",
+            help="With --onnx: arithmetic in 8-bit integers, their ranges taken from these "
+            "pictures, like those to be counted; repeatable.",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Height and width of every input in pixels.")
+    ] = None,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Inputs of any size; so it is without --size.")
+    ] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=8, help="Pictures at once; any number by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path(),
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Pictures to compare with PyTorch on; repeatable."),
+    ] = None,
+) -> None:
+    """Write a model for another engine, and check that it counts as PyTorch does.
+
+    Exit status: 0 done, 1 what was written counts otherwise and was removed, 2 wrong usage, or
+    something is not installed.
+    """
+    formats = [name for name, wanted in _wanted(onnx, openvino, trt, pt2) if wanted]
+    if not formats:
+        leave("what to export? give --onnx, --openvino, --trt or --pt2", WRONG_USAGE)
+    if dynamic and size is not None:
+        leave("--dynamic and --size: give one of them", WRONG_USAGE)
+    if int8 and formats != ["onnx"]:
+        leave("--int8: goes with --onnx alone", WRONG_USAGE)
+    if int8 and half:
+        leave("--int8 and --half: give one of them", WRONG_USAGE)
+    from fastcount.export.run import Options
+
+    sides = None if size is None else _sides(size)
+    options = Options(size=sides, batch=batch, half=half)
+    shown = _pictures("--pictures", pictures) if pictures else _samples()
+    calibration = _pictures("--int8", int8) if int8 else None
+    for form in formats:
+        _export(form, model, out, shown, calibration, options)
+
+
+def _wanted(onnx: bool, openvino: bool, trt: bool, pt2: bool) -> list[tuple[str, bool]]:
+    return [("onnx", onnx), ("openvino", openvino), ("pt2", pt2), ("trt", trt)]
+
+
+def _export(
+    form: str,
+    model: str,
+    out: Path,
+    pictures: list[Picture],
+    calibration: list[Picture] | None,
+    options: Options,
+) -> None:
+    from fastcount.export import (
+        ParityError,
+        TensorrtMissing,
+        export_int8,
+        export_onnx,
+        export_openvino,
+        export_pt2,
+        export_trt,
+    )
+    from fastcount.models.checkpoint import load_model
+    from fastcount.predict.load import find_weights
+
+    mark = "-int8" if calibration else "-fp16" if options.half else ""
+    note = ""
+    try:
+        weights = find_weights(model)
+        loaded = load_model(weights)
+        path = out / f"{weights.stem}{mark}{_SUFFIXES[form]}"
+        if calibration:
+            quantized = export_int8(loaded, path, pictures, calibration, options)
+            note = f"; {quantized.speed_up:.2f} times as fast as float32 on this machine"
+            written: Written = quantized
+        else:
+            writers = {
+                "onnx": export_onnx,
+                "openvino": export_openvino,
+                "pt2": export_pt2,
+                "trt": export_trt,
+            }
+            written = writers[form](loaded, path, pictures, options)
+    except ParityError as error:
+        print_table(error.parity.table())
+        leave(f"{error}; nothing was written", FAILED)
+    except TensorrtMissing as error:
+        print_table(error.onnx.parity.table())
+        leave(str(error), WRONG_USAGE)
+    except RuntimeError as error:
+        leave(str(error), FAILED)
+    except (ValueError, OSError, ImportError) as error:
+        leave(str(error), WRONG_USAGE)
+    print_table(written.parity.table())
+    say(f"wrote {written.path}, {written.path.stat().st_size / 1e6:.1f} MB{note}")
+
+
+def _sides(text: str) -> tuple[int, int]:
+    parts = re.fullmatch(r"(\d+)[x×*](\d+)", text)
+    if parts is None:
+        leave(f"--size {text}: write height and width as 384x512", WRONG_USAGE)
+    return int(parts[1]), int(parts[2])
+
+
+def _samples() -> list[Picture]:
+    from fastcount.export.pictures import sample_pictures
+
+    try:
+        return sample_pictures()
+    except ImportError as error:
+        leave(str(error), WRONG_USAGE)
+
+
+def _pictures(option: str, paths: list[str]) -> list[Picture]:
+    """The user's pictures; leaves with 2 for a bad one."""
+    from fastcount.pictures import open_picture
+
+    inputs, failed = expand(paths)
+    if failed:
+        leave(f"{option}: {failed[0][1]}", WRONG_USAGE)
+    try:
+        return [(each.text, open_picture(each.source())) for each in inputs]
+    except (ValueError, OSError) as error:
+        leave(f"{option}: {error}", WRONG_USAGE)

@@ -1,0 +1,92 @@
+"""Programs of PyTorch, OpenVINO's format and 8-bit ONNX: the same counts, fewer bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_models import PICTURE, PICTURES, small_model
+
+import fastcount
+from fastcount.export import (
+    Options,
+    ParityError,
+    export_int8,
+    export_openvino,
+    export_pt2,
+    parity,
+)
+from fastcount.export.parity import Tolerance
+from fastcount.predict import TorchEngine
+from fastcount.runtime import Counter
+from fastcount.runtime.description import read_sidecar
+
+
+@pytest.fixture(scope="module")
+def expected() -> fastcount.Counting:
+    return Counter(TorchEngine(small_model("mcnn")))(PICTURE)
+
+
+def test_pt2(tmp_path: Path, expected: fastcount.Counting) -> None:
+    written = export_pt2(small_model("mcnn"), tmp_path / "m.pt2", PICTURES, Options())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.pt2", "m.pt2.json"]
+    assert written.parity.passed
+    counter = fastcount.load(written.path)
+    counting = counter(PICTURE)
+    assert counting.count == pytest.approx(expected.count, rel=1e-5)
+    np.testing.assert_allclose(counting.density, expected.density, rtol=1e-3, atol=1e-5)
+    assert counter.engine.tiling == small_model("mcnn").tiling
+    with pytest.raises(ValueError, match=r"a \.pt2 file runs on the CPU only, got 'cuda'"):
+        fastcount.load(written.path, device="cuda")
+    (tmp_path / "x.pt2").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"x\.pt2 is not a PyTorch program"):
+        fastcount.load(tmp_path / "x.pt2")
+
+
+def test_openvino(
+    tmp_path: Path, expected: fastcount.Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "m.xml"
+    written = export_openvino(small_model("mcnn"), path, PICTURES, Options(size=(80, 112)))
+    names = ["m.bin", "m.xml", "m.xml.json"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == names
+    assert fastcount.load(written.path)(PICTURE).count == pytest.approx(expected.count, rel=0.01)
+    monkeypatch.setitem(parity.TOLERANCES, "fp32", Tolerance(-1.0, None))
+    with pytest.raises(ParityError):
+        export_openvino(small_model("mcnn"), tmp_path / "n.xml", PICTURES, Options(size=(80, 112)))
+    assert sorted(one.name for one in tmp_path.iterdir()) == names
+
+
+def test_int8(tmp_path: Path, expected: fastcount.Counting) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "m-int8.onnx"
+    written = export_int8(small_model("mcnn"), path, PICTURES, PICTURES, Options())
+    assert written.speed_up > 0
+    assert written.parity.tolerance.count == 0.02
+    assert read_sidecar(path).precision == "int8"
+    graph = onnx.load(path).graph
+    weights = {one.name: one for one in graph.initializer}
+    makers = {output: node for node in graph.node for output in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 13
+    for node in convolutions:
+        before, weight = makers[node.input[0]], makers[node.input[1]]
+        assert (before.op_type, weight.op_type) == ("DequantizeLinear", "DequantizeLinear")
+        assert weights[weight.input[0]].data_type == onnx.TensorProto.INT8
+    counting = fastcount.load(path, device="cpu")(PICTURE)
+    assert counting.count == pytest.approx(expected.count, rel=0.02)
+    assert counting.count != pytest.approx(expected.count, rel=1e-6), "that was float32"
+
+
+def test_int8_needs_pictures_and_excludes_half(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    with pytest.raises(ValueError, match="calibration: need at least one picture"):
+        export_int8(small_model("mcnn"), path, PICTURES, [], Options())
+    with pytest.raises(ValueError, match="half: 8-bit and half precision exclude each other"):
+        export_int8(small_model("mcnn"), path, PICTURES, PICTURES, Options(half=True))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,163 @@
+"""The TensorRT path as far as it can be tried without TensorRT: its names, and what it says."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fastcount.export import tensorrt as exporter
+from fastcount.export.parity import TOLERANCES, Parity
+from fastcount.export.run import Written
+from fastcount.runtime import Tiling, tensorrt_engine
+from fastcount.runtime.description import Description
+
+# What a variable or attribute of ours holds: the class of TensorRT's that it is an object of.
+CLASSES = {
+    "logger": "Logger",
+    "builder": "Builder",
+    "network": "INetworkDefinition",
+    "parser": "OnnxParser",
+    "config": "IBuilderConfig",
+    "profile": "IOptimizationProfile",
+    "cache": "ITimingCache",
+    "runtime": "Runtime",
+    "_runtime": "Runtime",
+    "engine": "ICudaEngine",
+    "inspector": "EngineInspector",
+    "_context": "IExecutionContext",
+}
+# The symbols that the Python module wants of each library.
+SYMBOLS = {
+    "nvinfer": (
+        *("createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL"),
+        *("createInferRuntime_INTERNAL", "getBuilderPluginRegistry", "getPluginRegistry"),
+    ),
+    "nvonnxparser": (
+        *("createNvOnnxParserRefitter_INTERNAL", "createNvOnnxParser_INTERNAL"),
+        "getNvOnnxParserVersion",
+    ),
+    "nvinfer_plugin": ("initLibNvInferPlugins",),
+}
+CHECK = """
+import sys
+import tensorrt_bindings
+
+missing = []
+for name in sys.argv[1:]:
+    found = tensorrt_bindings
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        missing.append(name)
+print(tensorrt_bindings.__version__, *missing)
+"""
+
+
+def names_used() -> set[str]:
+    """Every name of TensorRT's in our code, from its class on."""
+    names = set()
+    for module in (exporter, tensorrt_engine):
+        assert module.__file__ is not None
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+            if not isinstance(node, ast.Attribute):
+                continue
+            text = ast.unparse(node)
+            owner = text.rpartition(".")[0].removeprefix("self.")
+            if text.startswith("trt."):
+                names.add(text.removeprefix("trt."))
+            elif owner in CLASSES:
+                names.add(f"{CLASSES[owner]}.{node.attr}")
+    return names
+
+
+def bindings() -> list[Path]:
+    """Folders that hold ``tensorrt_bindings``, unpacked wheels of several versions perhaps."""
+    named = os.environ.get("FASTCOUNT_TENSORRT_BINDINGS")
+    if named:
+        return [Path(folder) for folder in named.split(os.pathsep)]
+    spec = importlib.util.find_spec("tensorrt_bindings")
+    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent.parent]
+
+
+def stub_libraries(folder: Path, major: str) -> None:
+    """Libraries of TensorRT's names that do nothing: enough to import its Python module."""
+    for library, symbols in SYMBOLS.items():
+        source = folder / f"{library}.c"
+        source.write_text("".join(f"void *{name}(void) {{ return 0; }}\n" for name in symbols))
+        name = f"lib{library}.so.{major}"
+        command = ["cc", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", name, source.name]
+        subprocess.run(command, cwd=folder, check=True)
+
+
+def test_every_name_is_in_the_module(tmp_path: Path) -> None:
+    folders = bindings()
+    if not folders:
+        pytest.skip(
+            "no tensorrt_bindings: pip download --no-deps tensorrt-cu13-bindings, unpack the wheel "
+            "and name its folder in FASTCOUNT_TENSORRT_BINDINGS"
+        )
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    names = names_used()
+    for folder in folders:
+        (info,) = folder.glob("tensorrt_cu*_bindings-*.dist-info")
+        major = info.name.split("-")[1].split(".")[0]
+        libraries = tmp_path / major
+        libraries.mkdir()
+        stub_libraries(libraries, major)
+        environment = {"LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": str(folder)}
+        done = subprocess.run(
+            [sys.executable, "-c", CHECK, *sorted(names), "No.such_name"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        assert done.returncode == 0, done.stderr
+        version, *missing = done.stdout.split()
+        assert version.startswith(f"{major}.")
+        assert missing == ["No.such_name"]
+
+
+def test_the_names_are_found_in_our_code() -> None:
+    names = names_used()
+    assert {
+        "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
+        "OnnxParser.parse_from_file",
+        "IBuilderConfig.set_timing_cache",
+        "IOptimizationProfile.set_shape",
+        "IExecutionContext.execute_async_v3",
+        "IExecutionContext.set_tensor_address",
+    } <= names
+    removed = ("BuilderFlag", "EXPLICIT_BATCH", "supports_model", "platform_has")
+    assert not [name for name in names if any(word in name for word in removed)]
+
+
+FREE = Description("mcnn", Tiling(tile=(1000, 300), align=16), 4, batch=2)
+
+
+def test_input_shapes() -> None:
+    assert exporter.input_shapes(FREE) == ((2, 16, 16, 3), (2, 512, 288, 3), (2, 992, 288, 3))
+    fixed = (2, 64, 96, 3)
+    assert exporter.input_shapes(replace(FREE, size=(64, 96))) == (fixed, fixed, fixed)
+
+
+def test_a_plan_that_fell_back_is_an_error() -> None:
+    half = replace(FREE, precision="fp16")
+    exporter.check_precision('{"Format/Datatype": "Half"}', half)
+    with pytest.raises(RuntimeError, match="without any fp16 layer"):
+        exporter.check_precision('{"Format/Datatype": "Float"}', half)
+
+
+def test_what_is_missing_is_told() -> None:
+    written = Written(Path("crowd.onnx"), Parity((), TOLERANCES["fp32"]))
+    message = str(exporter.TensorrtMissing(["tensorrt", "pycuda"], written))
+    for part in ("tensorrt and pycuda", "pip install tensorrt-cu13", "NVIDIA GPU", "crowd.onnx"):
+        assert part in message
