@@ -8,6 +8,7 @@ from fastcount.models import (
     density_fpn,
     faster_rcnn,
     fcos,
+    foveabox,
     leaf_detection,
     leaf_joint,
     leaf_msr,
@@ -15,6 +16,7 @@ from fastcount.models import (
     mcnn,
     raznet,
     retinanet,
+    yolov5,
 )
 from fastcount.models.base import CountingModel, DensityOutput, Target
 from fastcount.models.registry import create_model, list_models, register
@@ -31,6 +33,7 @@ __all__ = [
     "density_fpn",
     "faster_rcnn",
     "fcos",
+    "foveabox",
     "leaf_detection",
     "leaf_joint",
     "leaf_msr",
@@ -40,4 +43,5 @@ __all__ = [
     "raznet",
     "register",
     "retinanet",
+    "yolov5",
 ]
