@@ -46,7 +46,7 @@ class TensorrtMissing(ImportError):
 def export_trt(
     model: CountingModel, path: Path, pictures: Sequence[Picture], options: Options
 ) -> Written:
-    """Writes ``model`` to ``path`` as a plan for the GPU at hand; first as ONNX, ``path`` + ``.onnx``.
+    """Writes ``model`` to ``path`` as a plan for the GPU at hand, first to ``path`` + ``.onnx``.
 
     A plan takes ``options.batch`` pictures at once, one where that is None. Arguments and checks
     are otherwise :func:`fastcount.export.export_onnx`'s.
