@@ -32,6 +32,12 @@ def shipped_path(name: str) -> Path:
     return FOLDER / f"{name}.safetensors"
 
 
+def shipped_export(name: str) -> Path | None:
+    """The same model as an ONNX file, where it is shipped as one too."""
+    path = FOLDER / f"{name}.onnx"
+    return path if path.is_file() else None
+
+
 def shipped_models() -> list[ShippedModel]:
     """Every shipped model; a file that cannot be read raises ``ValueError`` naming it."""
     models = []

@@ -14,8 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fastcount.export import Options, export_onnx
+from fastcount.export.pictures import sample_pictures
 from fastcount.files import atomic_write
 from fastcount.models.checkpoint import load_model, save_model
+from fastcount.runtime.description import sidecar
 from fastcount.shipped import FOLDER
 
 LARGEST = 12_000_000  # bytes; the package carries its models
@@ -82,7 +85,10 @@ def main() -> None:
         sys.exit(f"{target}: {size} bytes are more than the {LARGEST} that the package carries")
     with atomic_write(target.with_suffix(".md")) as file:
         file.write(card_as_text(card).encode())
-    print(f"wrote {target}, {size / 1e6:.1f} MB")
+    exported = target.with_suffix(".onnx")
+    export_onnx(load_model(target), exported, sample_pictures(), Options())
+    sidecar(exported).unlink()  # says nothing that the file itself does not
+    print(f"wrote {target}, {size / 1e6:.1f} MB, and {exported.name}")
 
 
 if __name__ == "__main__":
