@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
 
 from fastcount import ops
 from fastcount.ops import reference
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
 SIZE = (37, 53)
 
 
@@ -63,24 +63,28 @@ def test_every_point_inside_adds_one(
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 4.0, 15.0])
 @pytest.mark.parametrize("truncate", [3.0, 4.0])
 def test_clip_equals_scipy_at_whole_pixels(sigma: float, truncate: float) -> None:
+    ndimage = pytest.importorskip("scipy.ndimage")
     points = random_points(40, SIZE).round()
     delta = np.zeros(SIZE)
     for x, y in points.long().tolist():
         if 0 <= x < SIZE[1] and 0 <= y < SIZE[0]:
             delta[y, x] += 1
-    expected = gaussian_filter(delta, sigma, mode="constant", truncate=truncate)
+    expected = ndimage.gaussian_filter(delta, sigma, mode="constant", truncate=truncate)
     drawn = ops.density_map(
         points, SIZE, sigma=sigma, truncate=truncate, border="clip", dtype=torch.float64
     )
     np.testing.assert_allclose(drawn[0, 0].numpy(), expected, rtol=1e-11, atol=1e-15)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("border", ["renormalize", "clip"])
 @pytest.mark.parametrize("stride", [1, 2, 3, 8, 60])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_equals_the_reference(border: str, stride: int, dtype: torch.dtype) -> None:
-    points = [random_points(25, SIZE, 1), random_points(0, SIZE), random_points(7, SIZE, 2)]
-    sigma = [torch.linspace(0.1, 12.0, 25), 3.0, torch.tensor(2.5)]
+def test_equals_the_reference(border: str, stride: int, dtype: torch.dtype, device: str) -> None:
+    points = [
+        random_points(count, SIZE, seed).to(device) for count, seed in ((25, 1), (0, 0), (7, 2))
+    ]
+    sigma = [torch.linspace(0.1, 12.0, 25, device=device), 3.0, torch.tensor(2.5, device=device)]
     arguments = {"sigma": sigma, "stride": stride, "border": border}
     drawn = ops.density_map(points, SIZE, dtype=dtype, **arguments)
     expected = reference.density_map(points, SIZE, dtype=torch.float64, **arguments)
@@ -97,9 +101,10 @@ def test_stride_is_the_stride_1_map_added_up() -> None:
         torch.testing.assert_close(pooled[u, v], cell)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("strides", [(8, 16, 32, 64, 128), (3, 1, 7, 6, 3), (5,), ()])
-def test_pyramid_equals_its_maps(strides: tuple[int, ...]) -> None:
-    points = [random_points(300, SIZE, 3), random_points(5, SIZE, 4)]
+def test_pyramid_equals_its_maps(strides: tuple[int, ...], device: str) -> None:
+    points = [random_points(300, SIZE, 3).to(device), random_points(5, SIZE, 4).to(device)]
     levels = ops.density_pyramid(points, SIZE, sigma=[4.0, 2.0], strides=strides)
     assert len(levels) == len(strides)
     for level, stride in zip(levels, strides, strict=True):
@@ -115,13 +120,15 @@ def test_subpixel_position_moves_the_centre_of_mass() -> None:
     assert float(y) == pytest.approx(15.8, abs=1e-3)
 
 
-def test_the_edge_of_the_picture() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_edge_of_the_picture(device: str) -> None:
     height, width = SIZE
-    inside = torch.tensor([[-0.5, -0.5], [width - 0.51, height - 0.51]])
-    outside = torch.tensor([[-0.51, 3.0], [3.0, -0.51], [width - 0.5, 3.0], [3.0, height - 0.5]])
+    inside = torch.tensor([[-0.5, -0.5], [width - 0.51, height - 0.51]], device=device)
+    outside = [[-0.51, 3.0], [3.0, -0.51], [width - 0.5, 3.0], [3.0, height - 0.5]]
     assert float(ops.density_map(inside, SIZE).sum()) == pytest.approx(2.0, rel=1e-6)
-    assert float(ops.density_map(outside, SIZE).abs().max()) == 0.0
-    almost = torch.tensor([[0.49999999999999994, 0.0]], dtype=torch.float64)
+    drawn = ops.density_map(torch.tensor(outside, device=device), SIZE)
+    assert float(drawn.abs().max()) == 0.0
+    almost = torch.tensor([[0.49999999999999994, 0.0]], dtype=torch.float64, device=device)
     assert float(ops.density_map(almost, (1, 1)).sum()) == 1.0
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fastcount import ops
 from fastcount.ops import reference
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
 SIZE = (41, 60)
 
 
@@ -64,6 +65,30 @@ def test_equals_the_reference(
     again = reference.gaussian_heatmap([each.float() for each in points], SIZE, widths, **arguments)
     assert single.dtype == torch.float32
     torch.testing.assert_close(single, again, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("reduce", ["max", "sum"])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_devices_equal_the_reference(
+    stride: int, reduce: str, dtype: torch.dtype, device: str
+) -> None:
+    points = [random_points(count, count).to(device, dtype) for count in (70, 0, 5)]
+    arguments = {
+        "labels": [torch.arange(len(each), device=device) % 2 for each in points],
+        "num_classes": 2,
+        "stride": stride,
+        "reduce": reduce,
+    }
+    for round_centers in (False, True):
+        drawn = ops.gaussian_heatmap(points, SIZE, 2.5, round_centers=round_centers, **arguments)
+        expected = reference.gaussian_heatmap(
+            points, SIZE, 2.5, round_centers=round_centers, **arguments
+        )
+        assert drawn.dtype == dtype
+        tolerance = 1e-5 if dtype == torch.float32 else 1e-11
+        torch.testing.assert_close(drawn, expected, rtol=tolerance, atol=tolerance / 10)
 
 
 def test_equals_centernet() -> None:
