@@ -3,6 +3,7 @@
 from fastcount.models import (
     cannet,
     centernet,
+    countseg,
     csrnet,
     deepcount,
     density_fpn,
@@ -27,6 +28,7 @@ __all__ = [
     "Target",
     "cannet",
     "centernet",
+    "countseg",
     "create_model",
     "csrnet",
     "deepcount",
