@@ -69,7 +69,7 @@ def boxes(
                     raise ValueError("has a count but no dots; boxes need a place")
                 picture = data.picture(index)
                 one = boxes_for(
-                    points,
+                    points.astype(np.float64),
                     None if drawn is None else drawn.of(name),
                     method.value,
                     factor=factor,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.ops import knn_distance
 
 Floats = NDArray[np.float64]
-Method = Literal["neighbours", "perspective"]
 
 
 def preset_sizes(points: Floats, presets: Floats) -> Floats:
@@ -149,7 +148,7 @@ class Presets:
         return None
 
 
-def boxes_for(points: Floats, presets: Floats | None, method: Method, **options: Any) -> Floats:
+def boxes_for(points: Floats, presets: Floats | None, method: str, **options: Any) -> Floats:
     """Boxes (N, 4) for the dots of one picture: from ``presets`` where there are, else guessed.
 
     ``options``: of :func:`neighbour_sizes` or :func:`perspective_sizes`. Raises ``ValueError``

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import natural_key, pictures_in
@@ -89,7 +90,7 @@ class GTAHead(MOT):
 
 
 @lru_cache(maxsize=32)
-def _read(name: str, file: Path) -> dict[int, np.ndarray]:
+def _read(name: str, file: Path) -> dict[int, NDArray[np.float64]]:
     """Boxes (N, 4) in edge coordinates by frame; a file is read once, not once a frame."""
     found: dict[int, list[list[float]]] = defaultdict(list)
     try:

@@ -132,7 +132,9 @@ class CenterNet(BoxDetector):
         boxes = torch.cat([middle - half, middle + half], dim=1)
         counts = torch.bincount(peaks.batch, minlength=len(output.heatmap)).tolist()
         fields = (boxes, peaks.scores, peaks.channel, middle - 0.5)
-        return [Detections(*one) for one in zip(*(f.split(counts) for f in fields), strict=True)]
+        return [
+            Detections(*one) for one in zip(*(torch.split(f, counts) for f in fields), strict=True)
+        ]
 
     def picture_size(self, output: CenterNetOutput) -> tuple[int, int]:
         height, width = output.heatmap.shape[-2:]

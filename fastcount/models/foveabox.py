@@ -103,6 +103,10 @@ class FoveaBox(DenseDetector):
         self.fovea, self.scale, self.nms_threshold = fovea, scale, nms_threshold
         self.head = _Head(channels, len(self.classes))
 
+    def outputs(self, maps: list[Tensor]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = self.head(maps)
+        return found
+
     def places(self, output: DenseOutput) -> list[Tensor]:
         device = output.head["cls_logits"].device
         found = []

@@ -116,6 +116,10 @@ class YOLOv5(DenseDetector):
     def score_classes(self) -> int:
         return 1  # objectness
 
+    def outputs(self, maps: list[Tensor]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = self.head(maps)
+        return found
+
     def places(self, output: DenseOutput) -> list[Tensor]:
         device = output.head["cls_logits"].device
         found = []

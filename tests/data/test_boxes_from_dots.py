@@ -94,7 +94,7 @@ def test_presets_by_scene(tmp_path: Path) -> None:
     assert drawn is not None
     assert drawn.shape == (2, 4)
     with pytest.raises(ValueError, match="method: need one of neighbours, perspective"):
-        boxes_for(np.zeros((1, 2)), None, "magic")  # type: ignore[arg-type]
+        boxes_for(np.zeros((1, 2)), None, "magic")
     for text in ("{", '{"scenes": [{"pictures": [], "boxes": [[1, 2, 0, 4]]}]}', "{}"):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(DatasetError, match=r"bad\.json.*scenes"):

@@ -103,7 +103,6 @@ class DenseDetector(BoxDetector):
     """
 
     offset: ClassVar[float]
-    head: Any
 
     def __init__(
         self,
@@ -129,6 +128,10 @@ class DenseDetector(BoxDetector):
         return len(self.classes)
 
     @abstractmethod
+    def outputs(self, maps: list[Tensor]) -> dict[str, Tensor]:
+        """The head's outputs (B, A, K) by name, see :class:`DenseOutput`."""
+
+    @abstractmethod
     def places(self, output: DenseOutput) -> list[Tensor]:
         """(A, 2) middle of each anchor of each level, in edge coordinates."""
 
@@ -146,7 +149,7 @@ class DenseDetector(BoxDetector):
         require_multiples(images, self.strides[-1])
         maps = self.backbone(self.normalize(images))
         sizes = [(one.shape[-2], one.shape[-1]) for one in maps]
-        return DenseOutput(self.head(maps), sizes, (images.shape[-2], images.shape[-1]))
+        return DenseOutput(self.outputs(maps), sizes, (images.shape[-2], images.shape[-1]))
 
     def loss(self, output: DenseOutput, targets: list[Target]) -> dict[str, Tensor]:
         """The detector's usual losses, ``classification`` by the chosen focal loss; ``loss`` is

@@ -33,9 +33,9 @@ class TorchvisionDetector(DenseDetector):
     offset = 0.0  # torchvision's anchors stand at the top-left corners of cells
     detector: Any
 
-    @property
-    def head(self) -> Any:
-        return self.detector.head
+    def outputs(self, maps: list[Tensor]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = self.detector.head(maps)
+        return found
 
     def places(self, output: DenseOutput) -> list[Tensor]:
         return [(one[:, :2] + one[:, 2:]) / 2 for one in self._anchors(output)]
@@ -60,7 +60,7 @@ class TorchvisionDetector(DenseDetector):
         counts = [len(one) for one in levels]
         self.detector.score_thresh = score_threshold
         found = self.detector.postprocess_detections(
-            {name: list(each.split(counts, dim=1)) for name, each in head.items()},
+            {name: list(torch.split(each, counts, dim=1)) for name, each in head.items()},
             [levels] * batch,
             [output.size] * batch,
         )
@@ -84,4 +84,4 @@ class TorchvisionDetector(DenseDetector):
         pictures = ImageList(blank.expand(1, 3, *output.size), [output.size])
         anchors: Tensor = self.detector.anchor_generator(pictures, maps)[0]
         each_cell = len(anchors) // sum(h * w for h, w in output.sizes)
-        return list(anchors.split([h * w * each_cell for h, w in output.sizes]))
+        return list(torch.split(anchors, [h * w * each_cell for h, w in output.sizes]))

@@ -15,9 +15,18 @@ from torch import Tensor, nn
 class ConvNormAct(nn.Sequential):
     """Convolution, batch norm, SiLU; the size of the map is kept, or halved with ``stride=2``."""
 
-    def __init__(self, inputs: int, outputs: int, size: int = 1, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, size: int = 1, stride: int = 1, padding: int | None = None
+    ) -> None:
         super().__init__(
-            nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False),
+            nn.Conv2d(
+                inputs,
+                outputs,
+                size,
+                stride,
+                padding=size // 2 if padding is None else padding,
+                bias=False,
+            ),
             nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.03),
             nn.SiLU(inplace=True),
         )
@@ -84,8 +93,7 @@ class YoloPyramid(nn.Module):
         c1, c2, c3, c4, c5 = (max(8, 8 * round(n * width / 8)) for n in (64, 128, 256, 512, 1024))
         few, some, many = (max(1, round(n * depth)) for n in (3, 6, 9))
         self.channels = (c3, c4, c5)
-        self.stem = ConvNormAct(3, c1, 6, 2)
-        self.stem[0].padding = (2, 2)
+        self.stem = ConvNormAct(3, c1, 6, 2, padding=2)
         self.to8 = nn.Sequential(
             ConvNormAct(c1, c2, 3, 2),
             CrossStagePartial(c2, c2, few),
