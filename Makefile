@@ -8,14 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NATIVE := setup.py pyproject.toml constraints.txt $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' \))
-# Pictures or folders of the user's own, counted by `make demo` beside the built-in ones.
+# Pictures or folders of the user's own, counted by `make demo` beside the built-in ones, and the
+# shipped model that counts them.
 IMAGES ?=
+MODEL ?= crowd
 OUT ?= out
 
 .PHONY: demo test lint bench gpu-check clean
 
 demo: $(VENV)/.demo
-	$(BIN)/python demo/demo.py --out $(OUT) $(IMAGES)
+	$(BIN)/python demo/demo.py --out $(OUT) --model $(MODEL) $(IMAGES)
 
 test: $(VENV)/.test
 	$(MAKE) lint

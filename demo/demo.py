@@ -15,13 +15,15 @@ import fastcount
 from fastcount.files import atomic_path, atomic_write
 from fastcount.pictures import SUFFIXES, PictureError, open_picture
 
-# The pictures inside an installed scikit-image, and what a person counts in them.
+# Pictures inside an installed scikit-image, the shipped model for each, what a person counts.
 BUILT_IN = (
-    ("astronaut.png", "1 person"),
-    ("rocket.jpg", "nobody"),
-    ("coffee.png", "nobody"),
-    ("brick.png", "nobody"),
-    ("gravel.png", "nobody"),
+    ("astronaut.png", "crowd", "1 person"),
+    ("rocket.jpg", "crowd", "nobody"),
+    ("coffee.png", "crowd", "nobody"),
+    ("brick.png", "crowd", "nobody"),
+    ("gravel.png", "crowd", "nobody"),
+    ("coins.png", "cells", "24 coins"),
+    ("page.png", "cells", "none"),
 )
 
 
@@ -36,36 +38,37 @@ def find_pictures(paths: list[Path]) -> list[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", nargs="*", type=Path, help="your own pictures: people in them")
+    parser.add_argument("images", nargs="*", type=Path, help="your own pictures or folders")
+    parser.add_argument("--model", default="crowd", help="the shipped model for your own")
     parser.add_argument("--out", type=Path, default=Path("out"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     folder = Path(data.__file__).parent
-    jobs = [(folder / name, truth) for name, truth in BUILT_IN]
-    jobs += [(path, "") for path in find_pictures(arguments.images)]
-    counter = fastcount.load("crowd")
+    jobs = [(folder / name, model, truth) for name, model, truth in BUILT_IN]
+    jobs += [(path, arguments.model, "") for path in find_pictures(arguments.images)]
+    counters = {model: fastcount.load(model) for model in {model for _, model, _ in jobs}}
 
-    table = Table("picture", "people", "a person counts", "seconds", title="fastcount: crowd")
+    table = Table("picture", "model", "count", "a person counts", "seconds")
     results = []
     console = Console()
     with console.status("counting ...") as status:
-        for number, (path, truth) in enumerate(jobs):
+        for number, (path, model, truth) in enumerate(jobs):
             status.update(f"counting {path.name}")
             started = time.perf_counter()
             try:
                 picture = open_picture(path)
             except (PictureError, OSError) as error:
                 results.append({"path": str(path), "error": str(error)})
-                table.add_row(path.name, "-", str(error), "-")
+                table.add_row(path.name, model, "-", str(error), "-")
                 continue
-            counting = counter(picture)
+            counting = counters[model](picture)
             seconds = time.perf_counter() - started
             overlay = arguments.out / f"{number:02d}-{path.stem}.png"
             with atomic_path(overlay) as temporary:
                 counting.overlay(picture).save(temporary, format="PNG")
-            results.append({"path": str(path), **counting.to_dict()})
-            table.add_row(path.name, f"{counting.count:.1f}", truth, f"{seconds:.2f}")
+            results.append({"path": str(path), "model": model, **counting.to_dict()})
+            table.add_row(path.name, model, f"{counting.count:.1f}", truth, f"{seconds:.2f}")
     with atomic_write(arguments.out / "results.json") as file:
         file.write(json.dumps(results, indent=1).encode())
     console.print(table)

@@ -18,7 +18,7 @@ from fastcount.data.base import CountingDataset
 from fastcount.data.synthetic import render_crowd
 from fastcount.pictures import open_picture
 from fastcount.runtime.counter import Counter
-from fastcount.shipped import FOLDER, shipped_models
+from fastcount.shipped import FOLDER, shipped_models, shipped_names, shipped_path
 
 PICTURES = Path(skimage_data.__file__).parent
 # Chosen before any was counted: skies, textures, things; nobody in any of them.
@@ -52,7 +52,7 @@ def mean_error(counter: Counter, dataset: CountingDataset) -> float:
 
 def test_cards_are_complete_and_files_small() -> None:
     models = {model.name: model for model in shipped_models()}
-    assert "crowd" in models
+    assert set(models) == {"cells", "crowd"}
     for name, model in models.items():
         assert model.path.stat().st_size <= 12_000_000
         for key in ("about", "terms", "command", "commit", "seed", "date", "results", "pictures"):
@@ -76,6 +76,32 @@ def test_the_card_of_crowd_tells_its_errors(crowd: Counter, data_dir: Path, part
     assert mean_error(crowd, dataset) == pytest.approx(told["mae"], rel=0.01)
 
 
+@pytest.mark.slow
+def test_the_card_of_cells_tells_its_error(data_dir: Path) -> None:
+    card = next(model.card for model in shipped_models() if model.name == "cells")
+    told = card["results"]["VGG cells 76 to 100"]
+    dataset = open_dataset(f"vgg_cells:{data_dir}/vgg_cells?numbers=76-100")
+    assert mean_error(fastcount.load("cells"), dataset) == pytest.approx(told["mae"], rel=0.01)
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_the_shipped_export_counts_as_the_weights_do(name: str) -> None:
+    exported, weights = fastcount.load(name, "cpu"), fastcount.load(shipped_path(name), "cpu")
+    assert type(exported.engine) is not type(weights.engine)
+    for picture in ("astronaut.png", "coins.png"):
+        expected = weights(PICTURES / picture).count
+        assert exported(PICTURES / picture).count == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_counting_with_a_shipped_model_needs_no_torch() -> None:
+    script = (
+        "import sys, fastcount\n"
+        f"print(fastcount.load('crowd', 'cpu')({str(PICTURES / 'coffee.png')!r}).count)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_no_seams_between_tiles(crowd: Counter) -> None:
     """The density of a picture does not depend on how it is cut."""
     picture = render_crowd(300, size=(768, 1408), rng=np.random.default_rng(0)).image
@@ -95,7 +121,8 @@ def test_the_command_counts_with_the_default_model(tmp_path: Path) -> None:
     )
 
 
-def test_counting_leaves_torch_as_it_was(crowd: Counter) -> None:
+def test_counting_leaves_torch_as_it_was() -> None:
+    counter = fastcount.load(shipped_path("crowd"), "cpu")
     before = torch.get_num_threads(), torch.is_grad_enabled()
-    crowd(PICTURES / "coffee.png")
+    counter(PICTURES / "coffee.png")
     assert (torch.get_num_threads(), torch.is_grad_enabled()) == before
