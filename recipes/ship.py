@@ -34,13 +34,14 @@ def measure(model: Path, dataset: str) -> dict[str, Any]:
 
 def card_as_text(card: dict[str, Any]) -> str:
     """The card as Markdown, for people."""
+    start = f", which goes on from `{card['start']}`" if card.get("start") else ""
     lines = [
         f"# `{card['name']}`",
         "",
         card["about"],
         "",
         f"- Terms: {card['terms']}",
-        f"- Made by: `{card['command']}` at commit `{card['commit']}`, seed {card['seed']}, "
+        f"- Made by: `{card['command']}`{start} at commit `{card['commit']}`, seed {card['seed']}, "
         f"{card['steps']} steps, {card['date']}, torch {card['torch']}",
         "- Pictures trained on: "
         + "; ".join(f"{count} of `{name}`" for name, count in card["pictures"].items()),

@@ -197,6 +197,7 @@ def _card(
             ["fastcount", "train", path.name]
             + [entry for entry in overrides or [] if not entry.startswith("output=")]
         ),
+        "start": config.start,
         "commit": commit or None,
         "pictures": {
             part.part.dataset.rpartition("/")[2]: len(part.indices) for part in pictures.parts
