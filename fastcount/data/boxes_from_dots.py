@@ -173,7 +173,8 @@ def coco_document(
     ``sizes``: (H, W) of each picture. ``file_name`` is relative to ``folder``. Dots outside
     their picture keep their box, since they count.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for index, (found, size) in enumerate(zip(boxes, sizes, strict=True)):
         images.append(
             {

@@ -117,8 +117,9 @@ class DenseDetector(BoxDetector):
     ) -> None:
         super().__init__(classes, score_threshold)
         self.focal = FocalChoice(loss, gamma=gamma, beta=beta)
-        self.backbone: Any = pyramid
-        self.normalize = Normalize(self.backbone.mean, self.backbone.std)
+        backbone: Any = pyramid  # its mean and std are plain attributes
+        self.backbone = backbone
+        self.normalize = Normalize(backbone.mean, backbone.std)
         self.strides = [2**level for level in levels]
         self.tiling = Tiling(mode="overlap", tile=(1536, 1536), margin=256, align=self.strides[-1])
 
@@ -190,4 +191,5 @@ class DenseDetector(BoxDetector):
         if self.focal.masked:
             return self.focal(logits, target, mask, number, keep=keep)
         entries = sigmoid_focal_loss(logits, mask.to(logits.dtype), gamma=self.focal.gamma)
-        return (entries if keep is None else entries * keep).sum() / number
+        total: Tensor = (entries if keep is None else entries * keep).sum() / number
+        return total

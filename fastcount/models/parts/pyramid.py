@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class Backbone(nn.Module):
         import timm  # only here: it takes seconds, and the density models do without
 
         try:
-            self.body = timm.create_model(
+            body: Any = timm.create_model(
                 name, pretrained=weights == "imagenet", features_only=True
             )
         except RuntimeError as error:
@@ -62,7 +63,8 @@ class Backbone(nn.Module):
                 f"backbone: timm has no feature network {name!r} ({error}); "
                 "timm.list_models() has the names"
             ) from error
-        info = self.body.feature_info
+        self.body = body
+        info = body.feature_info
         strides, widths = info.reduction(), info.channels()
         self._places = {
             stride.bit_length() - 1: place for place, stride in enumerate(strides) if stride > 2
@@ -70,9 +72,9 @@ class Backbone(nn.Module):
         if max(self._places, default=0) != _DEEPEST:
             raise ValueError(f"backbone: {name} has maps of strides {strides}; need one of 32")
         self.channels = {level: widths[place] for level, place in self._places.items()}
-        red, green, blue = self.body.pretrained_cfg["mean"]
+        red, green, blue = body.pretrained_cfg["mean"]
         self.mean = (red, green, blue)
-        red, green, blue = self.body.pretrained_cfg["std"]
+        red, green, blue = body.pretrained_cfg["std"]
         self.std = (red, green, blue)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:

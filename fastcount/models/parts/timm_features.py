@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,8 @@ class TimmFeatures(nn.Module):
                 f"backbone: timm knows no {name!r}; timm.list_models() has the names, "
                 "mobilenetv3_small_100 for one"
             )
-        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+        network: Any = timm.create_model(name, features_only=True)
+        reductions = network.feature_info.reduction()
         if not set(strides) <= set(reductions):
             raise ValueError(
                 f"backbone: {name} has maps of strides {sorted(set(reductions))}, "
@@ -48,10 +50,11 @@ class TimmFeatures(nn.Module):
             )
         # the deepest map of each stride
         places = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides]
-        self.network = timm.create_model(
+        network = timm.create_model(
             name, features_only=True, out_indices=sorted(places), pretrained=weights is not None
         )
-        self.channels = sum(self.network.feature_info.channels())
+        self.network = network
+        self.channels = sum(network.feature_info.channels())
 
     def forward(self, x: Tensor) -> Tensor:
         first: Tensor
