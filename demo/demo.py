@@ -23,7 +23,6 @@ BUILT_IN = (
     ("brick.png", "crowd", "nobody"),
     ("gravel.png", "crowd", "nobody"),
     ("coins.png", "cells", "24 coins"),
-    ("page.png", "cells", "none"),
 )
 
 
