@@ -114,9 +114,13 @@ def test_one_training_step_of_the_paper_s_network(name: str) -> None:
     model = create_model(name)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
-    loss = model.loss(model(torch.rand(2, 3, 64, 64)), targets(3, 9))["loss"]
-    loss.backward()
-    optimizer.step()
+    # Two: the last batch norm of each residual branch starts at zero, and holds back what is
+    # before it until it has moved itself.
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = model.loss(model(torch.rand(2, 3, 64, 64)), targets(3, 9))["loss"]
+        loss.backward()
+        optimizer.step()
     unmoved = [key for key, p in model.named_parameters() if torch.equal(p, before[key])]
     assert torch.isfinite(loss)
     assert not unmoved
@@ -127,4 +131,6 @@ def test_one_training_step_of_the_paper_s_network(name: str) -> None:
 def test_overfits_four_pictures(name: str, render: Render) -> None:
     images, truth = render((6, 10, 14, 18), (64, 64))
     model = small(name, **({} if name == "leaf_regression" else {"channels": 32}))
-    assert density.overfit(model, images, truth, lr=3e-3, steps=200) < 0.02
+    # Likelihoods learn large variances instead of counts when they are hurried.
+    lr, steps = (1e-3, 300) if name == "leaf_msr" else (3e-3, 200)
+    assert density.overfit(model, images, truth, lr=lr, steps=steps) < 0.02
