@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastcount.models.base import CountingModel
 
+# Each registers itself in the module of its name, which is imported when the model is built:
+# the detectors' bring torchvision, whose import takes as long as counting a picture.
+_BUILT_IN = (
+    "cannet",
+    "centernet",
+    "countseg",
+    "csrnet",
+    "deepcount",
+    "density_fpn",
+    "faster_rcnn",
+    "fcos",
+    "foveabox",
+    "leaf_detection",
+    "leaf_joint",
+    "leaf_msr",
+    "leaf_regression",
+    "mcnn",
+    "raznet",
+    "retinanet",
+    "yolov5",
+)
 _MODELS: dict[str, type[CountingModel]] = {}
 
 M = TypeVar("M", bound=type[CountingModel])
@@ -27,7 +49,7 @@ def register(name: str) -> Callable[[M], M]:
 
 def list_models() -> list[str]:
     """The names that :func:`create_model` takes, sorted."""
-    return sorted(_MODELS)
+    return sorted({*_BUILT_IN, *_MODELS})
 
 
 def create_model(name: str, *, weights: str | None = None, **config: Any) -> CountingModel:
@@ -36,6 +58,8 @@ def create_model(name: str, *, weights: str | None = None, **config: Any) -> Cou
     Raises ``ValueError`` for an unknown name, ``TypeError`` for an argument that the model does
     not take.
     """
+    if name in _BUILT_IN:
+        importlib.import_module(f"fastcount.models.{name}")
     try:
         cls = _MODELS[name]
     except KeyError:
