@@ -92,6 +92,13 @@ def test_the_shipped_export_counts_as_the_weights_do(name: str) -> None:
         assert exported(PICTURES / picture).count == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", shipped_names())
+def test_the_shipped_export_tells_nothing_of_where_it_was_made(name: str) -> None:
+    content = (FOLDER / f"{name}.onnx").read_bytes()
+    assert b"stack_trace" not in content
+    assert b".py" not in content
+
+
 def test_counting_with_a_shipped_model_needs_no_torch() -> None:
     script = (
         "import sys, fastcount\n"

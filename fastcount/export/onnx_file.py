@@ -43,6 +43,7 @@ def to_onnx(program: ExportedProgram, description: Description) -> onnx.ModelPro
     foreign = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
     if foreign or model.functions:
         raise ValueError(f"model: its graph needs operators that are not ONNX's own: {foreign}")
+    _forget_where_it_was_made(model)
     _name_sides(model, description)
     describe(model, description)
     return model
@@ -55,6 +56,14 @@ def describe(model: onnx.ModelProto, description: Description) -> None:
     model.metadata_props.extend(kept)
     model.metadata_props.add(key=KEY, value=description.to_json())
     model.producer_name = KEY
+
+
+def _forget_where_it_was_made(model: onnx.ModelProto) -> None:
+    """The tracer notes at every node the source lines it came from, with this machine's paths."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def _name_sides(model: onnx.ModelProto, description: Description) -> None:
