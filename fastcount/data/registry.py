@@ -31,6 +31,7 @@ _READERS = {
     "maize": "maize:Maize",
     "mall": "mall:Mall",
     "mbm": "mbm:MBM",
+    "night_skies": "night_skies:NightSkies",
     "scut_head": "voc:SCUTHead",
     "shanghaitech": "shanghaitech:ShanghaiTech",
     "synthetic": "synthetic:Synthetic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -114,10 +115,10 @@ def render_texture(seed: int, size: int = 512) -> NDArray[np.uint8]:
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
-class Textures(CountingDataset):
-    """``textures:?count=100&size=512&seed=0``: rendered pictures whose count is zero."""
+class RenderedEmpty(CountingDataset):
+    """Pictures that ``render`` makes of a seed and a size, with nothing to count in them."""
 
-    name: ClassVar[str] = "textures"
+    render: ClassVar[Callable[[int, int], NDArray[np.uint8]]]
 
     def __init__(
         self, root: str | Path = "", *, count: int = 100, size: int = 512, seed: int = 0
@@ -125,14 +126,21 @@ class Textures(CountingDataset):
         if count < 1 or size < 16:
             raise ValueError(f"count, size: need at least 1 and 16, got {count} and {size}")
         self.size, self.seed = size, seed
-        self.ids = tuple(f"texture-{seed + i}" for i in range(count))
+        self.ids = tuple(f"{self.name}-{seed + i}" for i in range(count))
 
     def path(self, index: int) -> Path:
         """Raises ``FileNotFoundError``: there is no file."""
         raise FileNotFoundError(f"{self.ids[index]} is rendered, not stored: use picture({index})")
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        return render_texture(self.seed + index, self.size)
+        return self.render(self.seed + index, self.size)
 
     def annotation(self, index: int) -> Annotation:
         return Annotation.of_points(np.zeros((0, 2), dtype=np.float32))
+
+
+class Textures(RenderedEmpty):
+    """``textures:?count=100&size=512&seed=0``: rendered pictures whose count is zero."""
+
+    name: ClassVar[str] = "textures"
+    render = staticmethod(render_texture)

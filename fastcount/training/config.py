@@ -49,7 +49,8 @@ class Config:
     ``model``: the registered name and its arguments. ``start``: a model of that name whose
     weights the run begins from: a file, an earlier run in the same ``output``, or a shipped one.
     ``validation``: share of the training pictures kept for choosing the checkpoint, by hash of
-    their content. ``holdout``: data sets whose pictures are dropped from training wherever the
+    their content and ``validation_seed``, which runs that go on from each other share.
+    ``holdout``: data sets whose pictures are dropped from training wherever the
     same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours, ``beta``
     x mean of k, clipped to [``low``, ``high``] pixels; absent: the model's own width.
     ``calibrate``: scale the trained model's counts by the factor that is best on the validation
@@ -64,6 +65,7 @@ class Config:
     start: str | None = None
     holdout: tuple[str, ...] = ()
     validation: float = 0.1
+    validation_seed: int = 0
     crop: tuple[int, int] = (320, 320)
     batch_size: int = 8
     steps: int = 10_000

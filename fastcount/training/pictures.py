@@ -50,7 +50,7 @@ class PicturesModule(lightning.LightningDataModule):
             train, validation = list(range(len(dataset))), list[int]()
             if part.validate:
                 train, validation = split_by_content(
-                    dataset, config.validation, config.seed, hashes=hashes
+                    dataset, config.validation, config.validation_seed, hashes=hashes
                 )
             train = [i for i in train if i not in bad]
             validation = [i for i in validation if i not in bad]
