@@ -32,6 +32,7 @@ _READERS = {
     "mall": "mall:Mall",
     "mbm": "mbm:MBM",
     "night_skies": "night_skies:NightSkies",
+    "nuclei": "nuclei:Nuclei",
     "scut_head": "voc:SCUTHead",
     "shanghaitech": "shanghaitech:ShanghaiTech",
     "synthetic": "synthetic:Synthetic",

@@ -5,6 +5,7 @@ import pytest
 
 from fastcount.data import open_dataset
 from fastcount.data.discs import render_discs
+from fastcount.data.nuclei import render_nuclei
 
 
 @pytest.mark.parametrize("name", ["textures", "night_skies"])
@@ -52,7 +53,19 @@ def test_same_seed_same_discs() -> None:
     assert np.array_equal(a.annotation(1).points, b.annotation(1).points)
 
 
-@pytest.mark.parametrize("spec", ["textures:?count=0", "discs:?pictures=0", "discs:?size=3"])
+def test_nuclei_shine_where_their_points_are() -> None:
+    brighter = []
+    for seed in range(8):
+        picture, points = render_nuclei(seed, size=128)
+        assert ((points >= 0) & (points <= 127)).all()
+        tone = picture.mean(-1)
+        at = points.round().astype(int)
+        brighter.append((tone[at[:, 1], at[:, 0]] > np.median(tone) + 4).mean())
+    assert np.mean(brighter) > 0.9
+    assert np.array_equal(render_nuclei(3, 64)[0], render_nuclei(3, 64)[0])
+
+
+@pytest.mark.parametrize("spec", ["textures:?count=0", "discs:?pictures=0", "nuclei:?size=3"])
 def test_impossible_options_are_refused(spec: str) -> None:
     with pytest.raises(ValueError, match="at least"):
         open_dataset(spec)
