@@ -2,15 +2,18 @@
 
 A test with "fastcount" in its name is ours, every other test of the group is a peer's. A peer that
 is not installed is named with the reason. ``extra_info["scale"]`` says that a run did only a part
-of the work; the time printed is multiplied by it and marked as extrapolated.
+of the work; the time printed is multiplied by it and marked as extrapolated. The machine's ceilings
+are measured in the same run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+import torch
 
 _GROUPS = pytest.StashKey[list[tuple[str | None, list[dict[str, Any]]]]]()
 
@@ -30,9 +33,33 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("fastcount beside its peers, the best first: medians, iqr")
     for line in lines:
         terminalreporter.write_line(line)
+    terminalreporter.write_line(ceilings())
     for report in terminalreporter.stats.get("skipped", []):
         if isinstance(report.longrepr, tuple):
             terminalreporter.write_line(f"not compared: {report.nodeid}: {report.longrepr[2]}")
+
+
+def ceilings() -> str:
+    """What this machine's memory and arithmetic can do at most, in as many threads as torch has."""
+    source = torch.rand(1 << 26)
+    target = torch.empty_like(source)
+    copied = 2 * source.nbytes / _least_time(lambda: target.copy_(source))
+    side = 1536
+    factor = torch.rand(side, side)
+    multiplied = 2 * side**3 / _least_time(lambda: factor @ factor)
+    return (
+        f"ceilings, {torch.get_num_threads()} threads: copying {copied / 1e9:.1f} GB/s read and "
+        f"written, float32 matrix product {multiplied / 1e9:.0f} GFLOP/s"
+    )
+
+
+def _least_time(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def compared(name: str | None, benchmarks: list[dict[str, Any]]) -> list[str]:

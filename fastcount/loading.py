@@ -50,7 +50,7 @@ def load(name_or_path: str | os.PathLike[str], device: str | None = None) -> Cou
         if device not in (None, "cpu"):
             raise ValueError(f"device: a .pt2 file runs on the CPU only, got {device!r}")
         return _counter(ProgramEngine(name_or_path))
-    from fastcount.predict.load import load as load_with_torch
+    from fastcount.predict import load_with_torch
 
     return load_with_torch(name_or_path, device)
 

@@ -105,7 +105,7 @@ def test_counting_with_a_shipped_model_needs_no_torch() -> None:
         f"print(fastcount.load('crowd', 'cpu')({str(PICTURES / 'coffee.png')!r}).count)\n"
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
 def test_no_seams_between_tiles(crowd: Counter) -> None:

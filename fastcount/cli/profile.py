@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,7 @@ def _profile(model: CountingModel, size: tuple[int, int]) -> Profile:
 
     try:
         # On "meta" shapes go through the network without any arithmetic.
-        return profile_model(model.to("meta"), size)
+        return profile_model(copy.deepcopy(model).to("meta"), size)
     except NotImplementedError:
         # What a network finds decides what it does next: that takes numbers.
-        return profile_model(model.to_empty(device="cpu"), size)
+        return profile_model(model, size)

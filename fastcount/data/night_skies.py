@@ -44,4 +44,7 @@ class NightSkies(RenderedEmpty):
     """``night_skies:?count=100&size=512&seed=0``: rendered pictures whose count is zero."""
 
     name: ClassVar[str] = "night_skies"
-    render = staticmethod(render_night_sky)
+
+    @staticmethod
+    def render(seed: int, size: int) -> NDArray[np.uint8]:
+        return render_night_sky(seed, size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -116,9 +116,12 @@ def render_texture(seed: int, size: int = 512) -> NDArray[np.uint8]:
 
 
 class RenderedEmpty(CountingDataset):
-    """Pictures that ``render`` makes of a seed and a size, with nothing to count in them."""
+    """Pictures that :meth:`render` makes of a seed and a size, with nothing to count in them."""
 
-    render: ClassVar[Callable[[int, int], NDArray[np.uint8]]]
+    @staticmethod
+    @abstractmethod
+    def render(seed: int, size: int) -> NDArray[np.uint8]:
+        """(size, size, 3), the same for the same arguments."""
 
     def __init__(
         self, root: str | Path = "", *, count: int = 100, size: int = 512, seed: int = 0
@@ -143,4 +146,7 @@ class Textures(RenderedEmpty):
     """``textures:?count=100&size=512&seed=0``: rendered pictures whose count is zero."""
 
     name: ClassVar[str] = "textures"
-    render = staticmethod(render_texture)
+
+    @staticmethod
+    def render(seed: int, size: int) -> NDArray[np.uint8]:
+        return render_texture(seed, size)

@@ -14,7 +14,7 @@ from fastcount.runtime.counter import Counter
 from fastcount.shipped import shipped_names, shipped_path
 
 
-def load(name_or_path: str | os.PathLike[str], device: str | None = None) -> Counter:
+def load_with_torch(name_or_path: str | os.PathLike[str], device: str | None = None) -> Counter:
     """A counter with the weights of a shipped model, ``"crowd"`` say, or of a model file.
 
     ``device``: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; None takes CUDA where there is one. Nothing
@@ -25,7 +25,7 @@ def load(name_or_path: str | os.PathLike[str], device: str | None = None) -> Cou
 
 
 def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
-    """The model file that ``name_or_path`` means; raises as :func:`load` does."""
+    """The model file that ``name_or_path`` means; raises as :func:`load_with_torch` does."""
     text = os.fspath(name_or_path)
     names = shipped_names()
     if text in names:

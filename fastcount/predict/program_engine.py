@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
-from fastcount.runtime.engine import TileResult
-from fastcount.runtime.exported import InputShape, tile_results
-from fastcount.runtime.tiling import Tiling
+from fastcount.runtime.exported import ExportedEngine
 
 
-class ProgramEngine:
+class ProgramEngine(ExportedEngine):
     """Runs the ``.pt2`` file at ``path`` on the CPU, where it was traced.
 
     Raises ``FileNotFoundError`` where there is no file, ``ValueError`` for one that
@@ -35,32 +34,11 @@ class ProgramEngine:
             raise ValueError(
                 f"path: {path} does not say how to count with it; write it with `fastcount export`"
             )
-        self.description = Description.from_json(extra[KEY], path)
-        self.shape = InputShape(self.description.batch, self.description.size)
+        super().__init__(Description.from_json(extra[KEY], path))
         self._module = program.module()
 
-    @property
-    def name(self) -> str:
-        return self.description.model
-
-    @property
-    def tiling(self) -> Tiling:
-        return self.description.tiling
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.description.classes
-
-    def run(
-        self,
-        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
-    ) -> list[TileResult]:
-        """One result a tile, in order."""
-        return self.shape.run(batch, self.tiling.fill, self._network)
-
-    def _network(self, pixels: NDArray[np.uint8]) -> list[TileResult]:
+    def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
             values = self._module(torch.from_numpy(pixels))
         names = ("count", "density")[: len(values)]
-        arrays = {name: value.numpy() for name, value in zip(names, values, strict=True)}
-        return tile_results(arrays, self.description)
+        return {name: value.numpy() for name, value in zip(names, values, strict=True)}

@@ -62,7 +62,8 @@ def fold_batch_norm(model: nn.Module) -> None:
         assert isinstance(module, nn.Sequential)
         for place in range(1, len(module)):
             first, second = module[place - 1], module[place]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            # Exactly that class: those derived from it (timm's) do more than normalise.
+            if isinstance(first, nn.Conv2d) and type(second) is nn.BatchNorm2d:
                 module[place - 1] = fuse_conv_bn_eval(first, second)
                 module[place] = nn.Identity()
 

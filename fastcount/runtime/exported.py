@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastcount.runtime.description import Description
 from fastcount.runtime.engine import TileResult
+from fastcount.runtime.tiling import Tiling
 
 Pixels = NDArray[np.uint8]
 Network = Callable[[Pixels], list[TileResult]]
@@ -51,6 +53,43 @@ class InputShape:
                 fitting[: len(group), :height, :width] = group
             results += [_trim(one, (height, width)) for one in network(fitting)[: len(group)]]
         return results
+
+
+class ExportedEngine(ABC):
+    """An engine whose network comes out of a file: all of it but the running.
+
+    ``description``: what the file says of itself.
+    """
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
+        self.shape = InputShape(description.batch, description.size)
+
+    @property
+    def name(self) -> str:
+        return self.description.model
+
+    @property
+    def tiling(self) -> Tiling:
+        return self.description.tiling
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.description.classes
+
+    def run(
+        self,
+        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
+    ) -> list[TileResult]:
+        """One result a tile, in order."""
+        return self.shape.run(batch, self.tiling.fill, self._results)
+
+    def _results(self, pixels: Pixels) -> list[TileResult]:
+        return tile_results(self._network(pixels), self.description)
+
+    @abstractmethod
+    def _network(self, pixels: Pixels) -> dict[str, NDArray[Any]]:
+        """The outputs by name for (B, h, w, 3) RGB ``pixels`` of a size that the file takes."""
 
 
 def tile_results(

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
-from fastcount.runtime.engine import TileResult
-from fastcount.runtime.exported import INPUT, InputShape, tile_results
-from fastcount.runtime.tiling import Tiling
+from fastcount.runtime.exported import INPUT, ExportedEngine
 
 _CUDA = "CUDAExecutionProvider"
 _NO_PACKAGE = (
@@ -22,7 +20,7 @@ _NO_PACKAGE = (
 )
 
 
-class OnnxEngine:
+class OnnxEngine(ExportedEngine):
     """Runs the ``.onnx`` file at ``path``, written by ``fastcount export``. Needs no PyTorch.
 
     ``device``: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; None takes CUDA where the installed ONNX
@@ -68,32 +66,12 @@ class OnnxEngine:
             raise ValueError(
                 f"path: {path} does not say how to count with it; write it with `fastcount export`"
             )
-        self.description = Description.from_json(metadata[KEY], path)
-        self.shape = InputShape(self.description.batch, self.description.size)
+        super().__init__(Description.from_json(metadata[KEY], path))
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    @property
-    def name(self) -> str:
-        return self.description.model
-
-    @property
-    def tiling(self) -> Tiling:
-        return self.description.tiling
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.description.classes
-
-    def run(
-        self,
-        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
-    ) -> list[TileResult]:
-        """One result a tile, in order."""
-        return self.shape.run(batch, self.tiling.fill, self._network)
-
-    def _network(self, pixels: NDArray[np.uint8]) -> list[TileResult]:
+    def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         values = self._session.run(self._outputs, {INPUT: pixels})
-        return tile_results(dict(zip(self._outputs, values, strict=True)), self.description)
+        return dict(zip(self._outputs, values, strict=True))
 
 
 def _providers(device: str | None, available: list[str]) -> list[Any]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import read_sidecar
-from fastcount.runtime.engine import TileResult
-from fastcount.runtime.exported import InputShape, tile_results
-from fastcount.runtime.tiling import Tiling
+from fastcount.runtime.exported import ExportedEngine
 
 
-class OpenvinoEngine:
+class OpenvinoEngine(ExportedEngine):
     """Runs the ``.xml`` file at ``path``, written by ``fastcount export --openvino``.
 
     Its weights (``.bin``) and its description (``.xml.json``) lie beside it. ``device``: one of
@@ -35,8 +34,7 @@ class OpenvinoEngine:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"path: there is no model file {path}")
-        self.description = read_sidecar(path)
-        self.shape = InputShape(self.description.batch, self.description.size)
+        super().__init__(read_sidecar(path))
         core = openvino.Core()
         place = (device or "cpu").upper()
         if place.partition(".")[0] not in {
@@ -59,26 +57,6 @@ class OpenvinoEngine:
             ) from error
         self._outputs = [output.any_name for output in self._compiled.outputs]
 
-    @property
-    def name(self) -> str:
-        return self.description.model
-
-    @property
-    def tiling(self) -> Tiling:
-        return self.description.tiling
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.description.classes
-
-    def run(
-        self,
-        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
-    ) -> list[TileResult]:
-        """One result a tile, in order."""
-        return self.shape.run(batch, self.tiling.fill, self._network)
-
-    def _network(self, pixels: NDArray[np.uint8]) -> list[TileResult]:
+    def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         found = self._compiled(pixels)
-        arrays = {name: found[index] for index, name in enumerate(self._outputs)}
-        return tile_results(arrays, self.description)
+        return {name: found[index] for index, name in enumerate(self._outputs)}

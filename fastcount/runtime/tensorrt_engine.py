@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import Description, read_sidecar
-from fastcount.runtime.engine import TileResult
-from fastcount.runtime.exported import INPUT, InputShape, tile_results
-from fastcount.runtime.tiling import Tiling
+from fastcount.runtime.exported import INPUT, ExportedEngine
 
 
-class TensorrtEngine:
+class TensorrtEngine(ExportedEngine):
     """Runs the ``.plan`` file at ``path``, written by ``fastcount export --trt`` on such a GPU.
 
     ``device``: ``"cuda"`` or ``"cuda:1"``. Memory and stream come from PyCUDA, in the context
@@ -40,8 +38,7 @@ class TensorrtEngine:
         parts = re.fullmatch(r"cuda(?::(\d+))?", device or "cuda")
         if parts is None:
             raise ValueError(f"device: a .plan file runs on 'cuda' or 'cuda:N', got {device!r}")
-        self.description = description or read_sidecar(path)
-        self.shape = InputShape(self.description.batch, self.description.size)
+        super().__init__(description or read_sidecar(path))
         try:
             import pycuda.driver as cuda
             import tensorrt as trt
@@ -71,26 +68,7 @@ class TensorrtEngine:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._outputs = [name for name in names if name != INPUT]
 
-    @property
-    def name(self) -> str:
-        return self.description.model
-
-    @property
-    def tiling(self) -> Tiling:
-        return self.description.tiling
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.description.classes
-
-    def run(
-        self,
-        batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
-    ) -> list[TileResult]:
-        """One result a tile, in order."""
-        return self.shape.run(batch, self.tiling.fill, self._network)
-
-    def _network(self, pixels: NDArray[np.uint8]) -> list[TileResult]:
+    def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         self._cuda_context.push()
         try:
             if not self._context.set_input_shape(INPUT, pixels.shape):
@@ -108,10 +86,9 @@ class TensorrtEngine:
             for host, device in outputs.values():
                 self._cuda.memcpy_dtoh_async(host, device, self._stream)
             self._stream.synchronize()
-            arrays = {name: host.copy() for name, (host, _) in outputs.items()}
+            return {name: host.copy() for name, (host, _) in outputs.items()}
         finally:
             self._cuda_context.pop()
-        return tile_results(arrays, self.description)
 
     def _place(self, name: str, shape: tuple[int, ...], kind: Any) -> tuple[Any, Any]:
         """Pinned and device memory of ``shape`` for the tensor ``name``, kept for the next run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +23,18 @@ from fastcount.ops import adaptive_sigma
 from fastcount.training.config import Augment, Part
 
 
+@dataclass(frozen=True)
+class Picture:
+    """``image``: (3, H, W) uint8. ``points``: (N, 2), those inside it; ``sigma``: (N,) or None.
+    ``boxes``: (M, 4) and ``labels``: (M,), where the data set has boxes."""
+
+    image: Tensor
+    points: Tensor
+    sigma: Tensor | None
+    boxes: Tensor | None
+    labels: Tensor | None
+
+
 class TrainingPictures:
     """The pictures of one part of the mixture, decoded once and kept as uint8."""
 
@@ -34,13 +47,12 @@ class TrainingPictures:
     ) -> None:
         self.dataset, self.indices, self.part = dataset, list(indices), part
         self.sigma_knn = sigma_knn
-        self._kept: dict[int, tuple[Tensor, Tensor, Tensor | None]] = {}
+        self._kept: dict[int, Picture] = {}
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Picture (3, H, W) uint8, points (N, 2) inside it, sigma (N,) or None."""
+    def __getitem__(self, i: int) -> Picture:
         if i not in self._kept:
             sample = self.dataset[self.indices[i]]
             image = sample["image"].as_subclass(Tensor)
@@ -52,7 +64,11 @@ class TrainingPictures:
                 sigma = adaptive_sigma(
                     points, k=int(self.sigma_knn["k"]), beta=self.sigma_knn["beta"], fallback=high
                 ).clamp(low, high)
-            self._kept[i] = (image, points, sigma)
+            boxes = labels = None
+            if "boxes" in sample:
+                boxes = sample["boxes"].as_subclass(Tensor).float()
+                labels = sample.get("labels", torch.zeros(len(boxes), dtype=torch.int64))
+            self._kept[i] = Picture(image, points, sigma, boxes, labels)
         return self._kept[i]
 
 
@@ -63,6 +79,12 @@ def _inside(points: Tensor, height: int, width: int) -> Tensor:
         & (points[:, 1] >= -0.5)
         & (points[:, 1] < height - 0.5)
     )
+
+
+def _overlapping(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Boxes that reach into the crop; a detector learns those whose middle does."""
+    edge = boxes.new_tensor([width, height])
+    return ((boxes[:, 2:] > 0) & (boxes[:, :2] < edge)).all(1)
 
 
 class Crops(Dataset[tuple[Tensor, Target]]):
@@ -84,8 +106,8 @@ class Crops(Dataset[tuple[Tensor, Target]]):
 
     def _crop(self) -> tuple[Tensor, Target]:
         part = self.parts[pick(self.edges)]
-        image, points, sigma = part[int(torch.randint(len(part), ()))]
-
+        picture = part[int(torch.randint(len(part), ()))]
+        image, points = picture.image, picture.points
         scale = draw_scale(part.part)
         height, width = self.size
         # The window of the picture that becomes the crop; it may be larger than the picture,
@@ -101,17 +123,29 @@ class Crops(Dataset[tuple[Tensor, Target]]):
         points = (points + 0.5) * torch.tensor([sx, sy], dtype=points.dtype) - 0.5
         keep = _inside(points, height, width)
         points = points[keep]
+        boxes = picture.boxes
+        if boxes is not None:  # edge coordinates: no half pixels
+            boxes = (boxes - torch.tensor([left, top] * 2)) * torch.tensor([sx, sy] * 2)
         if self.augment.flip and torch.rand(()) < 0.5:
             window = window.flip(-1)
             points = torch.stack([width - 1 - points[:, 0], points[:, 1]], dim=1)
+            if boxes is not None:
+                x1, y1, x2, y2 = boxes.unbind(1)
+                boxes = torch.stack([width - x2, y1, width - x1, y2], dim=1)
         if self.augment.vertical_flip and torch.rand(()) < 0.5:
             window = window.flip(-2)
             points = torch.stack([points[:, 0], height - 1 - points[:, 1]], dim=1)
+            if boxes is not None:
+                x1, y1, x2, y2 = boxes.unbind(1)
+                boxes = torch.stack([x1, height - y2, x2, height - y1], dim=1)
         if self.colour is not None:
             window = self.colour(window)
         target: Target = {"count": float(len(points)), "points": points}
-        if sigma is not None:
-            target["sigma"] = sigma[keep] * math.sqrt(sx * sy)
+        if picture.sigma is not None:
+            target["sigma"] = picture.sigma[keep] * math.sqrt(sx * sy)
+        if boxes is not None and picture.labels is not None:
+            seen = _overlapping(boxes, height, width)
+            target["boxes"], target["labels"] = boxes[seen], picture.labels[seen]
         return window.float().div_(255), target
 
 

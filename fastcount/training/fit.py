@@ -26,6 +26,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from fastcount.files import atomic_write
 from fastcount.models import CountingModel, create_model
 from fastcount.models.checkpoint import load_model, save_model
+from fastcount.models.parts.box_detector import BoxDetector
 from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.shipped import shipped_names, shipped_path
@@ -33,6 +34,7 @@ from fastcount.training.calibration import best_factor, best_std_factor
 from fastcount.training.config import Config, load_config
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
+from fastcount.training.score_threshold import choose_score_threshold
 
 
 def fit(
@@ -119,6 +121,8 @@ def fit(
     result = folder / f"{config.name}.safetensors"
     if trainer.is_global_zero:
         card = _card(config, path, overrides, pictures, float(best.best_model_score or 0))
+        if isinstance(model, BoxDetector):
+            card |= _choose_threshold(model, pictures)
         if config.calibrate:
             card |= _calibrate(model, pictures)
         save_model(model, result, card=card)
@@ -153,6 +157,15 @@ def _same_run(config: Config, folder: Path) -> None:
         raise ValueError(
             f"{folder}: holds a run with other settings; choose another name or remove the folder"
         )
+
+
+def _choose_threshold(model: BoxDetector, pictures: PicturesModule) -> dict[str, float]:
+    """Sets the score that counts best on the validation pictures, and returns it."""
+    samples = (subset[i] for subset in pictures.validation.values() for i in range(len(subset)))
+    threshold, _ = choose_score_threshold(
+        model, ((sample["image"].permute(1, 2, 0).numpy(), sample["count"]) for sample in samples)
+    )
+    return {"score_threshold": threshold}
 
 
 def _calibrate(model: CountingModel, pictures: PicturesModule) -> dict[str, float]:

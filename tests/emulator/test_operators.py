@@ -45,7 +45,7 @@ def operator_tests() -> list[str]:
     return [*found, "tests/emulator/narrow_types.py", "tests/emulator/row_alignment.py"]
 
 
-def run_tests(selection: str, **variables: str) -> None:
+def assert_tests_pass(selection: str, **variables: str) -> None:
     command = [sys.executable, "-m", "pytest", "-p", "tests.emulator.substitute", "-q", "-x"]
     command.append("-s")  # a sanitizer speaks to the process's own stderr as it ends it
     done = subprocess.run(
@@ -63,12 +63,12 @@ def test_there_are_kernels_to_test() -> None:
 
 
 def test_kernels_agree_with_their_references() -> None:
-    run_tests(EVERYTHING)
+    assert_tests_pass(EVERYTHING)
 
 
 def test_kernels_under_sanitizers_in_another_order() -> None:
     build_library(kernel_sources(), sanitize=True)  # outside, where no runtime is preloaded
-    run_tests(
+    assert_tests_pass(
         f"{EVERYTHING} and ({SHORT})",
         FASTCOUNT_EMULATOR_SEED="2",
         FASTCOUNT_EMULATOR_SANITIZE="1",

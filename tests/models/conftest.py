@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import pytest
 import torch
-from torch import Tensor
-
-from fastcount.models import Target
-
-Render = Callable[..., tuple[Tensor, list[Target]]]
-
-
-def _render(
-    counts: Sequence[int], size: tuple[int, int], *, seed: int = 0
-) -> tuple[Tensor, list[Target]]:
-    height, width = size
-    generator = torch.Generator().manual_seed(seed)
-    y, x = torch.arange(height)[:, None], torch.arange(width)[None]
-    images, targets = [], []
-    for count in counts:
-        points = torch.rand(count, 2, generator=generator) * torch.tensor([width - 9, height - 9])
-        points += 4
-        image = 0.15 + 0.05 * torch.rand(3, height, width, generator=generator)
-        for px, py in points.tolist():
-            image += 0.7 * torch.exp(-((x - px) ** 2 + (y - py) ** 2) / 8.0)
-        images.append(image.clamp(0, 1))
-        targets.append(Target(count=float(count), points=points))
-    return torch.stack(images), targets
+from rendered_spots import Render, render_spots
 
 
 @pytest.fixture(scope="session")
 def render() -> Render:
     """``render(counts, (H, W))``: a picture with so many bright spots for each count."""
-    return _render
+    return render_spots
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import density
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import Render
+from rendered_spots import Render
 
 from fastcount.models.cannet import CANNet, ScaleContext
 

@@ -9,7 +9,7 @@ import density
 import numpy as np
 import pytest
 import torch
-from conftest import Render
+from rendered_spots import Render
 from torch import Tensor, nn
 
 from fastcount.models import Target, create_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import density
 import pytest
 import torch
-from conftest import Render
+from rendered_spots import Render
 
 from fastcount.models import create_model
 from fastcount.models.csrnet import CSRNet

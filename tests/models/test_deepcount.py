@@ -9,7 +9,7 @@ import density
 import numpy as np
 import pytest
 import torch
-from conftest import Render
+from rendered_spots import Render
 
 from fastcount.models import Target, create_model
 from fastcount.models.checkpoint import load_model, save_model

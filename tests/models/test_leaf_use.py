@@ -8,8 +8,8 @@ import density
 import numpy as np
 import pytest
 import torch
-from conftest import Render
 from leaves import BACKBONE, NAMES, small, targets
+from rendered_spots import Render
 
 from fastcount.models import create_model
 from fastcount.models.checkpoint import load_model, save_model

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import Render
+from rendered_spots import Render
 from torch import Tensor
 
 from fastcount.models import DensityOutput, Target, create_model

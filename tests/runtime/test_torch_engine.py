@@ -14,7 +14,8 @@ from fastcount.counting import Counting
 from fastcount.models import CountingModel, DensityOutput, create_model
 from fastcount.models.base import Target, decode_density
 from fastcount.models.checkpoint import save_model
-from fastcount.predict import TorchEngine, load
+from fastcount.predict import TorchEngine, load_with_torch
+from fastcount.predict.torch_engine import fold_batch_norm
 from fastcount.runtime import Counter, Tiling
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (157, 203, 3), np.uint8)
@@ -78,6 +79,18 @@ def test_the_engine_gives_what_the_model_gives() -> None:
     assert not engine.model.training
 
 
+def test_what_a_norm_does_beside_normalising_is_kept() -> None:
+    class Rectified(nn.BatchNorm2d):
+        def forward(self, values: Tensor) -> Tensor:
+            return super().forward(values).relu()
+
+    layers = nn.Sequential(nn.Conv2d(1, 1, 1), Rectified(1)).eval()
+    nn.init.constant_(layers[0].weight, -1.0)
+    nn.init.constant_(layers[0].bias, 0.0)
+    fold_batch_norm(layers)
+    assert float(layers(torch.ones(1, 1, 1, 1)).detach()) == 0.0
+
+
 def test_a_batch_is_its_pictures_one_by_one() -> None:
     engine = TorchEngine(Tiny())
     batch = np.stack([PICTURE[:64, :64], PICTURE[64:128, 64:128] // 2])
@@ -90,9 +103,9 @@ def test_a_batch_is_its_pictures_one_by_one() -> None:
 def test_load_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     save_model(create_model("mcnn"), tmp_path / "crowd.safetensors", card={"mae": 1.5})
-    by_path = load(tmp_path / "crowd.safetensors", device="cpu")
+    by_path = load_with_torch(tmp_path / "crowd.safetensors", device="cpu")
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
-    by_name = load("crowd")
+    by_name = load_with_torch("crowd")
     assert by_name(PICTURE).count == by_path(PICTURE).count
     assert by_name.name == "mcnn"
     (model,) = shipped.shipped_models()
@@ -102,14 +115,14 @@ def test_load_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"no model is called 'crwod'.*none in this installation"):
-        load("crwod")
+        load_with_torch("crwod")
     (tmp_path / "crowd.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="shipped models are: crowd"):
-        load("crwod")
+        load_with_torch("crwod")
     with pytest.raises(ValueError, match="'mcnn' is an architecture without weights"):
-        load("mcnn")
+        load_with_torch("mcnn")
     with pytest.raises(FileNotFoundError, match=r"no model file .*x\.safetensors"):
-        load(tmp_path / "x.safetensors")
+        load_with_torch(tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match=r"crowd\.safetensors: is not a model file"):
         shipped.shipped_models()
 
@@ -118,4 +131,4 @@ def test_a_device_that_is_not_there(tmp_path: Path) -> None:
     save_model(create_model("mcnn"), tmp_path / "m.safetensors")
     for device in ("cuda:99", "abacus"):
         with pytest.raises(ValueError, match=f"device: '{device}' cannot be used here"):
-            load(tmp_path / "m.safetensors", device=device)
+            load_with_torch(tmp_path / "m.safetensors", device=device)

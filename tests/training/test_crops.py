@@ -43,6 +43,38 @@ def crops(augment: Augment = PLAIN, scale=(0.5, 1.5), size=(64, 96), seed=0, sig
     return Crops([TrainingPictures(Spots(), [0], part, sigma)], size, augment, seed)
 
 
+class BoxedSpots(Spots):
+    """The same spots with their boxes, and an ignored region."""
+
+    def annotation(self, index: int) -> Annotation:
+        middles = self.points.astype(int)
+        boxes = np.concatenate([middles - 2, middles + 3], axis=1)
+        labels = np.zeros(len(boxes), np.int64)
+        region = np.array([[0, 0, 40, 40]])
+        return Annotation.of_boxes(np.concatenate([boxes, region]), np.append(labels, -1))
+
+
+@pytest.mark.parametrize("augment", [PLAIN, Augment(flip=True, vertical_flip=True)])
+def test_boxes_stay_around_what_they_hold(augment: Augment) -> None:
+    part = Part("spots", scale=(1.0, 2.0))
+    source = Crops([TrainingPictures(BoxedSpots(), [0], part, None)], (64, 96), augment, 0)
+    seen = ignored = 0
+    for n in range(40):
+        image, target = source[n]
+        assert len(target["boxes"]) == len(target["labels"])
+        ignored += int((target["labels"] < 0).sum())
+        for box in target["boxes"][target["labels"] == 0].round().int():
+            x1, y1, x2, y2 = box.tolist()
+            if x1 >= 2 and y1 >= 2 and x2 <= 94 and y2 <= 62:
+                inside = image[0, y1:y2, x1:x2]
+                around = image[0, y1 - 2 : y2 + 2, x1 - 2 : x2 + 2]
+                assert inside.mean() > 0.7 * image.max()
+                assert around.sum() < 1.5 * inside.sum()
+                seen += 1
+    assert seen > 100
+    assert 0 < ignored < 40, "a region far from the crop is no part of it"
+
+
 @pytest.mark.parametrize("augment", [PLAIN, Augment(flip=True, vertical_flip=True)])
 def test_points_stay_on_what_they_mark(augment: Augment) -> None:
     seen = 0

@@ -152,7 +152,7 @@ output: OUTPUT
 def test_a_run_from_its_file_to_a_count(name: str, tmp_path: Path) -> None:
     # imported here: the tests above need no Lightning
     from fastcount.models.checkpoint import load_model
-    from fastcount.predict import load
+    from fastcount.predict import load_with_torch
     from fastcount.training.fit import fit
 
     config = tmp_path / "run.yaml"
@@ -161,6 +161,6 @@ def test_a_run_from_its_file_to_a_count(name: str, tmp_path: Path) -> None:
     card = load_model(written).card
     assert card["calibration"] > 0
     assert ("std_calibration" in card) == (name == "leaf_msr")
-    counting = load(written, "cpu")(np.zeros((50, 80, 3), np.uint8))
+    counting = load_with_torch(written, "cpu")(np.zeros((50, 80, 3), np.uint8))
     assert counting.size == (50, 80)
     assert (counting.std is not None) == (name == "leaf_msr")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 
 from fastcount.models.parts.mobilenet_v2 import MobileNetV2Features, load_tflite
+from fastcount.models.parts.timm_features import feature_network
 
 _DEEPEST = 5  # the coarsest level that a backbone itself has: C5, stride 32
 
@@ -47,22 +47,7 @@ class Backbone(nn.Module):
             self.channels = dict(zip((3, 4, 5), features.channels, strict=True))
             self._places = {3: 0, 4: 1, 5: 2}
             return
-        if weights not in (None, "imagenet"):
-            raise ValueError(
-                f"weights: {name} can start from None or 'imagenet', got {weights!r}; "
-                "a saved model is loaded with fastcount.models.checkpoint.load_model"
-            )
-        import timm  # only here: it takes seconds, and the density models do without
-
-        try:
-            body: Any = timm.create_model(
-                name, pretrained=weights == "imagenet", features_only=True
-            )
-        except RuntimeError as error:
-            raise ValueError(
-                f"backbone: timm has no feature network {name!r} ({error}); "
-                "timm.list_models() has the names"
-            ) from error
+        body = feature_network(name, weights)
         self.body = body
         info = body.feature_info
         strides, widths = info.reduction(), info.channels()

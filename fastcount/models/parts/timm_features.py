@@ -10,38 +10,46 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def feature_network(name: str, weights: str | None, **options: Any) -> Any:
+    """timm's network ``name``, giving its feature maps. ``weights="imagenet"`` fetches timm's
+    pretrained ones; None starts at random, and nothing is fetched.
+
+    Raises ``ValueError`` for a name that timm does not know as such, and weights of another name.
+    """
+    if weights not in (None, "imagenet"):
+        raise ValueError(
+            f"weights: {name} can start from None or 'imagenet', got {weights!r}; "
+            "a saved model is loaded with fastcount.models.checkpoint.load_model"
+        )
+    import timm  # only here: it takes seconds, and the density models do without
+
+    pretrained = weights is not None
+    try:
+        return timm.create_model(name, pretrained=pretrained, features_only=True, **options)
+    except RuntimeError as error:
+        raise ValueError(
+            f"backbone: timm has no feature network {name!r} ({error}); "
+            "timm.list_models() has the names, mobilenetv3_small_100 for one"
+        ) from error
+
+
 class TimmFeatures(nn.Module):
     """The maps of ``strides`` pixels a cell of timm's network ``name``, as one.
 
     Those of larger strides are brought to the size of the first by bilinear interpolation and
-    concatenated with it. ``weights="imagenet"`` fetches timm's pretrained weights; without it
-    nothing is fetched.
+    concatenated with it. ``weights``: see :func:`feature_network`.
 
     (B, 3, H, W), normalised, to (B, ``channels``, ceil(H / strides[0]), ceil(W / strides[0])).
 
-    Raises ``ImportError`` where timm is not installed, ``ValueError`` for a name it does not
-    know, a network without a map of one of ``strides``, and weights of another name.
+    Raises ``ValueError`` as :func:`feature_network` does, and for a network without a map of one
+    of ``strides``.
     """
 
     channels: int
 
     def __init__(self, name: str, strides: Sequence[int], *, weights: str | None = None) -> None:
         super().__init__()
-        if weights not in (None, "imagenet"):
-            raise ValueError(
-                f"weights: only 'imagenet' can be fetched, got {weights!r}; "
-                "a saved model is loaded with fastcount.models.checkpoint.load_model"
-            )
-        try:
-            import timm
-        except ImportError:
-            raise ImportError(f"backbone {name!r} is timm's: pip install timm") from None
-        if not timm.is_model(name):
-            raise ValueError(
-                f"backbone: timm knows no {name!r}; timm.list_models() has the names, "
-                "mobilenetv3_small_100 for one"
-            )
-        network: Any = timm.create_model(name, features_only=True)
+        network = feature_network(name, None)
         reductions = network.feature_info.reduction()
         if not set(strides) <= set(reductions):
             raise ValueError(
@@ -50,9 +58,7 @@ class TimmFeatures(nn.Module):
             )
         # the deepest map of each stride
         places = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides]
-        network = timm.create_model(
-            name, features_only=True, out_indices=sorted(places), pretrained=weights is not None
-        )
+        network = feature_network(name, weights, out_indices=sorted(places))
         self.network = network
         self.channels = sum(network.feature_info.channels())
 

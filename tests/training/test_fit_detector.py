@@ -1,0 +1,53 @@
+"""A detector's run, from boxes in a file to a model that knows from which score on to count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastcount.models.checkpoint import load_model
+from fastcount.training.fit import fit
+
+RUN = """
+name: tiny
+model: {name: centernet, backbone: mobilenetv3_small_050, width: 8, head_width: 8, classes: [spot]}
+train: [{dataset: "coco:FOLDER/boxes.json", scale: [1.0, 1.0]}]
+validation: 0.3
+crop: [64, 64]
+batch_size: 2
+steps: 4
+validate_every: 2
+accelerator: cpu
+threads: 1
+output: FOLDER
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(10):
+        pixels = rng.integers(0, 60, (64, 64, 3)).astype(np.uint8)
+        for x, y in rng.integers(4, 52, (number % 4, 2)).tolist():
+            pixels[y : y + 8, x : x + 8] = 255
+            annotations.append({"image_id": number, "category_id": 1, "bbox": [x, y, 8, 8]})
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png"})
+    document = {"images": images, "annotations": annotations}
+    document["categories"] = [{"id": 1, "name": "spot"}]
+    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    (tmp_path / "run.yaml").write_text(RUN.replace("FOLDER", str(tmp_path)))
+    return tmp_path / "run.yaml"
+
+
+def test_a_detector_learns_from_boxes_and_keeps_its_threshold(run: Path) -> None:
+    model = load_model(fit(run))
+    assert model.classes == ("spot",)
+    # As little as it has learnt, it counts best by some threshold, which is not the one it had.
+    assert model.card["score_threshold"] == pytest.approx(float(model.score_threshold))
+    assert model.card["score_threshold"] != pytest.approx(0.3)
