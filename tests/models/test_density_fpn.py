@@ -20,6 +20,24 @@ def test_shapes_and_refusal() -> None:
         model(torch.rand(1, 3, 60, 96))
 
 
+def test_enlarged_pictures_give_finer_maps() -> None:
+    model = create_model("density_fpn", width=16, depth=1, magnify=2).eval()
+    assert model.stride == 4
+    assert model.tiling.tile == (768, 768)
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 64, 96)
+    output = model(images)
+    assert output.density.shape == (1, 1, 16, 24)
+    plain = create_model("density_fpn", width=16, depth=1).eval()
+    plain.load_state_dict(model.state_dict())
+    twice = torch.nn.functional.interpolate(images, scale_factor=2.0, mode="bilinear")
+    torch.testing.assert_close(output.density, plain(twice).density)
+    points = torch.tensor([[30.0, 40.0]])
+    assert torch.isfinite(model.loss(output, [{"count": 1.0, "points": points}])["loss"])
+    with pytest.raises(ValueError, match="magnify: need 1, 2, 4 or 8, got 3"):
+        create_model("density_fpn", magnify=3)
+
+
 def test_forward_compiles_without_a_break() -> None:
     model = create_model("density_fpn", width=16, depth=1).eval()
     compiled = torch.compile(lambda x: model(x).density, fullgraph=True, backend="eager")
