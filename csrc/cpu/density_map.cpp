@@ -1,8 +1,11 @@
 #include "cpu/density_map.h"
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "cpu/gaussian_table.h"
 #include "cpu/multiversion.h"
 #include "math/density_map.h"
 
@@ -28,54 +31,87 @@ Footprint footprint(DensityPoints points, std::int64_t index, DensityGrid grid, 
           window_inside(nearest_pixel(x, grid.width), radius, grid.width), true};
 }
 
-// Four partial sums: a single one would wait for its own last addition at every step.
+// Four sums side by side: a vector, and no wait for the last addition at every step.
 FASTCOUNT_INLINE double sum(const double* values, std::int64_t count) {
-  double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+  double sums[4] = {};
   std::int64_t i = 0;
   for (; i + 4 <= count; i += 4) {
-    a += values[i];
-    b += values[i + 1];
-    c += values[i + 2];
-    d += values[i + 3];
+    for (int k = 0; k < 4; ++k) sums[k] += values[i + k];
   }
-  for (; i < count; ++i) a += values[i];
-  return (a + b) + (c + d);
+  for (; i < count; ++i) sums[0] += values[i];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-// Weights of the pixels of `window`, added up over cells of the grid and divided by their sum
-// (renormalize) or by the sum over the whole window, inside the picture or not.
 FASTCOUNT_MULTIVERSION
+void fill_block(double offset, double fraction, double rate, int count, double* block) {
+  for (int i = 0; i < count; ++i) {
+    block[i] = gaussian_weight(offset + static_cast<double>(i), fraction, rate);
+  }
+}
+
+FASTCOUNT_MULTIVERSION
+void add_pairs(const double* __restrict values, std::int64_t count, double* __restrict pairs) {
+  for (std::int64_t i = 0; i < count; ++i) pairs[i] = values[2 * i] + values[2 * i + 1];
+}
+
+// Adds `count` fine cells to coarse ones of `factor` each, the first of which has `left` of them
+// still to come.
+void pool(const double* fine, std::int64_t count, std::int64_t left, std::int64_t factor,
+          double* coarse) {
+  for (std::int64_t at = 0; at < count; left = factor) {
+    const std::int64_t next = std::min(at + left, count);
+    double total = *coarse;
+    for (; at < next; ++at) total += fine[at];
+    *coarse++ = total;
+  }
+}
+
+// Weights of the pixels of `window`, added to the cells of the grid, all 0 before, and divided by
+// their sum (renormalize) or by the sum over the whole window, inside the picture or not. `table`:
+// of this sigma, or null where there is none.
 void axis_weights(double position, double sigma, double truncate, std::int64_t size,
-                  DensityGrid grid, bool renormalize, Window window, double* cells) {
+                  const DensityGrid& grid, bool renormalize, Window window,
+                  const GaussianTable* table, double* cells) {
   const std::int64_t pixel = nearest_pixel(position, size);
   const double fraction = position - static_cast<double>(pixel);
   const double rate = gaussian_rate(sigma);
   const std::int64_t first_cell = grid.cell(window.first);
   const std::int64_t count = grid.cell(window.last) - first_cell + 1;
-  std::fill(cells, cells + count, 0.0);
-  double block[kBlock];
-  double total = 0.0;
-  for (std::int64_t start = window.first; start <= window.last; start += kBlock) {
-    const std::int64_t stop = std::min(start + kBlock, window.last + 1);
-    const double offset = static_cast<double>(start - pixel) - fraction;
-    const std::int64_t length = stop - start;
-    // Whole vectors only: a scalar rest would cost more than the few weights too many.
-    const int padded = static_cast<int>((length + kLanes - 1) / kLanes) * kLanes;
-    for (int i = 0; i < padded; ++i) {
-      block[i] = gaussian_weight(offset + static_cast<double>(i), fraction, rate);
+  const std::int64_t group = std::int64_t{1} << grid.halvings;
+  const std::int64_t factor = grid.stride >> grid.halvings;
+  double weights[kBlock + 2 * kLanes];
+  double pairs[kBlock / 2 + kLanes];
+  for (std::int64_t start = window.first & -group; start <= window.last; start += kBlock) {
+    const std::int64_t first = std::max(start, window.first);
+    const std::int64_t lead = first - start;
+    const std::int64_t length = std::min(start + kBlock, window.last + 1) - first;
+    std::fill(weights, weights + lead, 0.0);
+    if (table != nullptr) {
+      table->row(fraction, first - pixel, length, weights + lead);
+    } else {
+      // Whole vectors only: a scalar rest would cost more than the few weights too many.
+      const std::int64_t padded = (length + kLanes - 1) / kLanes * kLanes;
+      fill_block(static_cast<double>(first - pixel) - fraction, fraction, rate,
+                 static_cast<int>(padded), weights + lead);
     }
-    total += sum(block, length);
-    if (grid.stride == 1) {
-      std::copy(block, block + length, cells + (start - window.first));
-      continue;
+    std::fill(weights + lead + length, weights + lead + length + group, 0.0);
+    const std::int64_t groups = (lead + length + group - 1) >> grid.halvings;
+    double* fine = weights;
+    double* spare = pairs;
+    for (int halving = 1; halving <= grid.halvings; ++halving) {
+      add_pairs(fine, groups << (grid.halvings - halving), spare);
+      std::swap(fine, spare);
     }
-    std::int64_t cell = grid.cell(start);
-    for (std::int64_t at = start; at < stop; ++cell) {
-      const std::int64_t next = std::min(stop, (cell + 1) * grid.stride);
-      cells[cell - first_cell] += sum(block + (at - start), next - at);
-      at = next;
+    if (factor == 1) {
+      double* own = cells + ((start >> grid.halvings) - first_cell);
+      for (std::int64_t i = 0; i < groups; ++i) own[i] += fine[i];
+    } else {
+      const std::int64_t cell = grid.cell(start);
+      pool(fine, groups, (cell + 1) * factor - (start >> grid.halvings), factor,
+           cells + (cell - first_cell));
     }
   }
+  double total = sum(cells, count);
   if (!renormalize) {
     const std::int64_t radius = window_radius(sigma, truncate);
     const bool cut = window.last - window.first != 2 * radius;
@@ -83,20 +119,6 @@ void axis_weights(double position, double sigma, double truncate, std::int64_t s
   }
   const double scale = 1.0 / total;
   for (std::int64_t i = 0; i < count; ++i) cells[i] *= scale;
-}
-
-// Adds up the cells first .. last of a fine grid over those of a coarse one.
-void pool(const double* fine, std::int64_t first, std::int64_t last, std::int64_t factor,
-          double* coarse) {
-  std::int64_t left = factor - first % factor;  // fine cells until the coarse one ends
-  double total = 0.0;
-  for (std::int64_t at = first; at <= last; ++at) {
-    total += *fine++;
-    if (--left > 0 && at < last) continue;
-    *coarse++ = total;
-    total = 0.0;
-    left = factor;
-  }
 }
 
 }  // namespace
@@ -119,62 +141,83 @@ std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid g
   return most;
 }
 
-void plan_splats(DensityPoints points, std::int64_t count, DensityGrid grid, double truncate,
-                 std::int64_t align, Splat* splats) {
-  const std::int64_t map_cols = grid.cols();
+template <typename Acc>
+void plan_splats(DensityPoints points, std::int64_t count, double truncate,
+                 const DensityLevel<Acc>* levels, int level_count) {
   for (std::int64_t i = 0; i < count; ++i) {
-    const Footprint at = footprint(points, i, grid, truncate);
-    Splat& splat = splats[i];
-    splat = {};
-    if (!at.inside) continue;
-    splat.first_row = grid.cell(at.rows.first);
-    splat.first_col = grid.cell(at.cols.first);
-    splat.rows = grid.cell(at.rows.last) - splat.first_row + 1;
-    splat.cols = grid.cell(at.cols.last) - splat.first_col + 1;
-    align_columns(splat, align, map_cols);
+    const Footprint at = footprint(points, i, levels[0].grid, truncate);
+    for (int j = 0; j < level_count; ++j) {
+      const DensityGrid& grid = levels[j].grid;
+      Splat& splat = levels[j].splats[i];
+      splat = {};
+      if (!at.inside) continue;
+      splat.first_row = grid.cell(at.rows.first);
+      splat.first_col = grid.cell(at.cols.first);
+      splat.rows = grid.cell(at.rows.last) - splat.first_row + 1;
+      splat.cols = grid.cell(at.cols.last) - splat.first_col + 1;
+      align_columns(splat, levels[j].align, grid.cols());
+    }
   }
 }
 
 template <typename Acc>
 void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
                   bool renormalize, const DensityLevel<Acc>* levels, int level_count) {
-  std::vector<std::vector<double>> cells(static_cast<std::size_t>(level_count));
-  const DensityGrid picture = levels[0].grid;
+  // Made in double: at their place where weights are kept so, and beside it where they are not.
+  std::vector<std::vector<double>> beside(static_cast<std::size_t>(level_count));
+  std::vector<double*> made(static_cast<std::size_t>(level_count));
+  const DensityGrid& picture = levels[0].grid;
+  GaussianTable table;
   for (std::int64_t i = begin; i < end; ++i) {
     const Footprint at = footprint(points, i, picture, truncate);
     if (!at.inside) continue;
+    const double sigma = points.sigma[i];
+    const bool tabled = table.prepare(sigma, window_radius(sigma, truncate));
     for (const bool columns : {false, true}) {
       const double position = points.xy[2 * i + (columns ? 0 : 1)];
       const std::int64_t size = columns ? picture.width : picture.height;
       const Window window = columns ? at.cols : at.rows;
       for (int j = 0; j < level_count; ++j) {
         const DensityLevel<Acc>& level = levels[j];
+        const Splat& splat = level.splats[i];
         const std::int64_t first = level.grid.cell(window.first);
         const std::int64_t used = level.grid.cell(window.last) - first + 1;
-        std::vector<double>& own = cells[static_cast<std::size_t>(j)];
-        if (own.size() < static_cast<std::size_t>(used)) own.resize(static_cast<std::size_t>(used));
-        if (level.source < 0) {
-          axis_weights(position, points.sigma[i], truncate, size, level.grid, renormalize, window,
-                       own.data());
-        } else {
-          const DensityGrid& fine = levels[level.source].grid;
-          pool(cells[static_cast<std::size_t>(level.source)].data(), fine.cell(window.first),
-               fine.cell(window.last), level.grid.stride / fine.stride, own.data());
-        }
-        const Splat& splat = level.splats[i];
-        const std::int64_t begins = columns ? splat.first_col : splat.first_row;
+        const std::int64_t lead = first - (columns ? splat.first_col : splat.first_row);
         const std::int64_t length = columns ? splat.cols : splat.rows;
         Acc* out = level.weights + (columns ? splat.col_weights : splat.row_weights);
-        std::fill(out, out + (first - begins), Acc(0));
-        std::copy(own.data(), own.data() + used, out + (first - begins));
-        std::fill(out + (first - begins) + used, out + length, Acc(0));
+        double*& own = made[static_cast<std::size_t>(j)];
+        if constexpr (std::is_same_v<Acc, double>) {
+          own = out + lead;
+        } else {
+          std::vector<double>& room = beside[static_cast<std::size_t>(j)];
+          if (room.size() < static_cast<std::size_t>(used))
+            room.resize(static_cast<std::size_t>(used));
+          own = room.data();
+        }
+        std::fill(own, own + used, 0.0);
+        if (level.source < 0) {
+          axis_weights(position, sigma, truncate, size, level.grid, renormalize, window,
+                       tabled ? &table : nullptr, own);
+        } else {
+          const DensityGrid& fine = levels[level.source].grid;
+          const std::int64_t fine_first = fine.cell(window.first);
+          pool(made[static_cast<std::size_t>(level.source)],
+               fine.cell(window.last) - fine_first + 1, (first + 1) * level.factor - fine_first,
+               level.factor, own);
+        }
+        if constexpr (!std::is_same_v<Acc, double>) std::copy(own, own + used, out + lead);
+        if (used == length) continue;
+        std::fill(out, out + lead, Acc(0));
+        std::fill(out + lead + used, out + length, Acc(0));
       }
     }
   }
 }
 
-#define FASTCOUNT_INSTANTIATE(Acc)                                                         \
-  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool, \
+#define FASTCOUNT_INSTANTIATE(Acc)                                                              \
+  template void plan_splats<Acc>(DensityPoints, std::int64_t, double, const DensityLevel<Acc>*, \
+                                 int);                                                          \
+  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool,      \
                                   const DensityLevel<Acc>*, int);
 FASTCOUNT_INSTANTIATE(float)
 FASTCOUNT_INSTANTIATE(double)

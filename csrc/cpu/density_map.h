@@ -20,24 +20,37 @@ struct DensityPoints {
 };
 
 struct DensityGrid {
-  std::int64_t height;  // of the picture, in pixels, below 2^31
-  std::int64_t width;
-  std::int64_t stride;  // pixels a side of a cell
+  DensityGrid(std::int64_t picture_height, std::int64_t picture_width, std::int64_t cell_side)
+      : height(picture_height),
+        width(picture_width),
+        stride(cell_side),
+        inverse(1.0 / static_cast<double>(cell_side)) {
+    while (halvings < 3 && stride % (std::int64_t{2} << halvings) == 0) ++halvings;
+  }
 
   std::int64_t rows() const { return cell(height - 1) + 1; }
   std::int64_t cols() const { return cell(width - 1) + 1; }
-  std::int64_t cell(std::int64_t pixel) const {  // short division: it runs for every point
-    if (stride == 1) return pixel;
-    return static_cast<std::uint32_t>(pixel) / static_cast<std::uint32_t>(stride);
+  // pixel / stride for pixel < 2^31, without the division, which would run several times a point:
+  // half a pixel away from any whole number, the product's rounding cannot reach one.
+  std::int64_t cell(std::int64_t pixel) const {
+    return static_cast<std::int64_t>((static_cast<double>(pixel) + 0.5) * inverse);
   }
+
+  std::int64_t height;  // of the picture, in pixels, below 2^31
+  std::int64_t width;
+  std::int64_t stride;  // pixels a side of a cell, below 2^31
+  double inverse;
+  int halvings = 0;  // how often pixels are added up in pairs first: vectors can
 };
 
-// One map of a pyramid. `source`: the earlier level whose weights add up to this one's, because
-// its stride divides this one's; -1: none, weigh the pixels.
+// One map of a pyramid. `source`: the earlier level whose weights add up to this one's, `factor` of
+// them a cell, because its stride divides this one's; -1: none, weigh the pixels.
 template <typename Acc>
 struct DensityLevel {
   DensityGrid grid;
   int source;
+  std::int64_t factor;
+  std::int64_t align;  // columns are widened to multiples of it where the map has room
   Splat* splats;
   Acc* weights;
 };
@@ -46,11 +59,10 @@ struct DensityLevel {
 std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid grid,
                          double truncate);
 
-// Where each of the points lands on the grid; the weights' places are left to the caller. The
-// columns are widened to multiples of `align` where the map has room: whole vectors, aligned where
-// the map's rows are.
-void plan_splats(DensityPoints points, std::int64_t count, DensityGrid grid, double truncate,
-                 std::int64_t align, Splat* splats);
+// Where each of the points lands on every level; the weights' places are left to the caller.
+template <typename Acc>
+void plan_splats(DensityPoints points, std::int64_t count, double truncate,
+                 const DensityLevel<Acc>* levels, int level_count);
 
 // The two rows of weights of each of points begin .. end - 1, on every level.
 template <typename Acc>

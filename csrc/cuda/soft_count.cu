@@ -3,9 +3,10 @@
 // A block holds 32 x 16 pixels and a margin in shared memory, read 16 bytes at a time where a row
 // is aligned so: one radius forward, two backward, where every pixel of the inner margin finds its
 // window's maximum again and says what it passes to it. A pixel then gathers, always in reading
-// order: no atomics, the same bits every time. The sums are made of the blocks' sums, in float64,
-// in their order. For windows too large for that (radius above 8) the maxima are looked for in
-// global memory, and backward keeps what each pixel passes, and to whom, in scratch memory. Not yet
+// order: no atomics, the same bits every time. Results are collected in shared memory, to be
+// written 16 bytes at a time, too. The sums are made of the blocks' sums, in float64, in their
+// order. For windows too large for that (radius above 8) the maxima are looked for in global
+// memory, and backward keeps what each pixel passes, and to whom, in scratch memory. Not yet
 // measured on a GPU.
 #include "cuda/soft_count.h"
 
@@ -71,6 +72,22 @@ __device__ __forceinline__ void load_tile(const T* map, const Shape& shape,
                 outside, values);
     }
     for (int k = 0; k < kWide<T>; ++k) row[k] = on_map ? values[k] : outside;
+  }
+}
+
+// A tile's results, row by row.
+template <typename T>
+constexpr int kResults = kTileWidth * kTileHeight / kWide<T>;
+
+template <typename T>
+__device__ __forceinline__ void store_tile(const Wide<T>* results, const Shape& shape, int top,
+                                           int left, T* map) {
+  constexpr int kChunks = kTileWidth / kWide<T>;
+  for (int i = static_cast<int>(threadIdx.x); i < kResults<T>; i += kThreads) {
+    const int y = top + i / kChunks;
+    if (y >= shape.height) continue;
+    write_wide(map + static_cast<std::int64_t>(y) * shape.width, left + i % kChunks * kWide<T>,
+               shape.width, results[i]);
   }
 }
 
@@ -147,6 +164,7 @@ __global__ void __launch_bounds__(kThreads)
   const bool tiled = shape.radius <= kMostMargin;
   const Tile<Value> tile =
       tile_around<T>(dynamic_shared<Value>(), top, left, tiled ? shape.radius : 0);
+  __shared__ Wide<T> results[kResults<T>];
   if (tiled) load_tile(heatmap + start, shape, tile);
   __syncthreads();
   double sum = 0.0;
@@ -154,16 +172,17 @@ __global__ void __launch_bounds__(kThreads)
     const int y = top + i / kTileWidth;
     const int x = left + i % kTileWidth;
     if (y >= shape.height || x >= shape.width) continue;
-    const std::int64_t at = start + static_cast<std::int64_t>(y) * shape.width + x;
     const auto read = [&](int row, int column) -> Value {
       if (tiled) return tile.at(row, column);
       return to_compute(heatmap[start + static_cast<std::int64_t>(row) * shape.width + column]);
     };
     const Value greatest = greatest_around<Value>(shape, y, x, read).value;
     const Value result = softened(read(y, x), greatest, rule, detect);
-    out[at] = from_compute<T>(result);
+    results[i / kWide<T>].at[i % kWide<T>] = from_compute<T>(result);
     sum += static_cast<double>(result);
   }
+  __syncthreads();
+  store_tile(results, shape, top, left, out + start);
   if (partial == nullptr) return;  // all threads alike
   sum = block_total(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -209,6 +228,7 @@ __global__ void __launch_bounds__(kThreads)
   const int inner_size = inner_stride * (kTileHeight + 2 * radius);
   Value* passed = tile.values + tile.stride * tile.rows;
   int* receiver = reinterpret_cast<int*>(passed + inner_size);
+  __shared__ Wide<T> results[kResults<T>];
   load_tile(heatmap + start, shape, tile);
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < inner_size; i += kThreads) {
@@ -243,8 +263,10 @@ __global__ void __launch_bounds__(kThreads)
         if (receiver[other] == here) sum += passed[other];
       }
     }
-    out[start + here] = from_compute<T>(sum);
+    results[i / kWide<T>].at[i % kWide<T>] = from_compute<T>(sum);
   }
+  __syncthreads();
+  store_tile(results, shape, top, left, out + start);
 }
 
 // Large windows, first step: what each pixel keeps and passes, and to whom.

@@ -92,6 +92,25 @@ def test_equals_the_reference(border: str, stride: int, dtype: torch.dtype, devi
     torch.testing.assert_close(drawn.double(), expected, rtol=tolerance, atol=tolerance * 1e-2)
 
 
+@pytest.mark.parametrize(
+    ("truncate", "sigmas"),
+    [(3.0, [1e-3, 0.2, 1.0, 1.0, 6.2, 40.0, 82.6, 82.9, 300.0]), (30.0, [1e-3, 0.5, 1.0, 2.0])],
+)
+@pytest.mark.parametrize("strides", [(1,), (4, 12), (6,), (16, 32)])
+def test_widths_of_all_sizes_beside_each_other(
+    strides: tuple[int, ...], truncate: float, sigmas: list[float]
+) -> None:
+    """Kernels that share a table of exponentials, and those too wide or too sharp for one."""
+    size = (90, 1300)
+    points = random_points(4 * len(sigmas), size, seed=4)
+    widths = torch.tensor(sigmas, dtype=torch.float64).repeat(4)
+    options = {"sigma": widths, "strides": strides, "truncate": truncate, "dtype": torch.float64}
+    drawn = ops.density_pyramid(points, size, **options)
+    expected = reference.density_pyramid(points, size, **options)
+    for one, other in zip(drawn, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+
+
 def test_stride_is_the_stride_1_map_added_up() -> None:
     points = random_points(60, SIZE)
     full = ops.density_map(points, SIZE, sigma=3.0, dtype=torch.float64)[0, 0]

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <vector>
 
@@ -39,36 +40,39 @@ void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
           const std::vector<Acc*>& maps) {
   const std::size_t level_count = grids.size();
   const std::int64_t total = offsets.back();
-  std::vector<std::vector<Splat>> splats(level_count);
-  std::vector<std::vector<Acc>> weights(level_count);
+  const std::int64_t room = std::min(total, kMostPoints);
+  std::vector<std::unique_ptr<Splat[]>> splats;
+  std::vector<DensityLevel<Acc>> levels;
+  for (std::size_t j = 0; j < level_count; ++j) {
+    splats.push_back(std::make_unique_for_overwrite<Splat[]>(static_cast<std::size_t>(room)));
+    const int source = source_of(grids, j);
+    const std::int64_t factor =
+        source < 0 ? 0 : grids[j].stride / grids[static_cast<std::size_t>(source)].stride;
+    const std::int64_t align = grids[j].stride == 1 ? std::int64_t{64 / sizeof(Acc)} : 1;
+    levels.push_back({grids[j], source, factor, align, splats[j].get(), nullptr});
+  }
+  std::vector<std::unique_ptr<Acc[]>> weights(level_count);
   std::vector<SplatPart> parts(level_count);
+  const int levels_held = static_cast<int>(level_count);
   for (std::int64_t begin = 0; begin < total;) {
     const DensityPoints part{points.xy + 2 * begin, points.sigma + begin};
-    const std::int64_t most = std::min(total - begin, kMostPoints);
+    std::int64_t count = std::min(total - begin, kMostPoints);
+    cpu::plan_splats(part, count, truncate, levels.data(), levels_held);
     for (std::size_t j = 0; j < level_count; ++j) {
-      const std::int64_t align = grids[j].stride == 1 ? std::int64_t{64 / sizeof(Acc)} : 1;
-      splats[j].resize(static_cast<std::size_t>(most));
-      cpu::plan_splats(part, most, grids[j], truncate, align, splats[j].data());
-    }
-    std::int64_t count = most;
-    for (std::size_t j = 0; j < level_count; ++j) {
-      parts[j] = place_weights(splats[j], count);
+      parts[j] = place_weights(splats[j].get(), count);
       count = parts[j].count;
     }
     for (std::size_t j = 0; j < level_count; ++j) {
-      weights[j].resize(static_cast<std::size_t>(parts[j].weights));
-    }
-    std::vector<DensityLevel<Acc>> levels;
-    for (std::size_t j = 0; j < level_count; ++j) {
-      levels.push_back({grids[j], source_of(grids, j), splats[j].data(), weights[j].data()});
+      const auto need = static_cast<std::size_t>(parts[j].weights);
+      weights[j] = std::make_unique_for_overwrite<Acc[]>(need);
+      levels[j].weights = weights[j].get();
     }
     torch::stable::parallel_for(0, count, 256, [&](std::int64_t first, std::int64_t last) {
-      cpu::fill_weights(part, first, last, truncate, renormalize, levels.data(),
-                        static_cast<int>(level_count));
+      cpu::fill_weights(part, first, last, truncate, renormalize, levels.data(), levels_held);
     });
     for (std::size_t j = 0; j < level_count; ++j) {
       parts[j].count = count;
-      draw_part(splats[j], weights[j], offsets, begin, parts[j], grids[j].rows(),
+      draw_part(splats[j].get(), weights[j].get(), offsets, begin, parts[j], grids[j].rows(),
                 cpu::SplatMap<Acc>{maps[j], grids[j].cols(), cpu::Combine::kAdd,
                                    std::numeric_limits<Acc>::infinity()});
     }

@@ -37,12 +37,12 @@ void draw(HeatmapPoints points, const std::vector<std::int64_t>& offsets, Heatma
     splats.resize(static_cast<std::size_t>(most));
     cpu::plan_heatmap(rest, most, grid, truncate, 64 / static_cast<std::int64_t>(sizeof(Acc)),
                       splats.data());
-    const SplatPart part = place_weights(splats, most);
+    const SplatPart part = place_weights(splats.data(), most);
     weights.resize(static_cast<std::size_t>(part.weights));
     torch::stable::parallel_for(0, part.count, 256, [&](std::int64_t first, std::int64_t last) {
       cpu::fill_heatmap(rest, first, last, grid, truncate, splats.data(), weights.data());
     });
-    draw_part(splats, weights, offsets, begin, part, rows, out);
+    draw_part(splats.data(), weights.data(), offsets, begin, part, rows, out);
     begin += part.count;
   }
 }

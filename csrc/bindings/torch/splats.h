@@ -25,10 +25,10 @@ struct SplatPart {
 };
 
 // Gives as many of the first `most` splats their places as there is room for; at least one.
-inline SplatPart place_weights(std::vector<cpu::Splat>& splats, std::int64_t most) {
+inline SplatPart place_weights(cpu::Splat* splats, std::int64_t most) {
   SplatPart part{0, 0, 0};
   for (; part.count < most; ++part.count) {
-    cpu::Splat& splat = splats[static_cast<std::size_t>(part.count)];
+    cpu::Splat& splat = splats[part.count];
     const std::int64_t need = splat.rows + splat.cols;
     if (part.count > 0 && part.weights + need > kMostWeights) break;
     splat.row_weights = part.weights;
@@ -42,7 +42,7 @@ inline SplatPart place_weights(std::vector<cpu::Splat>& splats, std::int64_t mos
 // Draws one part of a batch's points, which begins at point `begin`, into its maps
 // [sets, rows, map.cols] at map.cells. The first part writes every cell.
 template <typename Acc>
-void draw_part(const std::vector<cpu::Splat>& splats, const std::vector<Acc>& weights,
+void draw_part(const cpu::Splat* splats, const Acc* weights,
                const std::vector<std::int64_t>& offsets, std::int64_t begin, SplatPart part,
                std::int64_t rows, cpu::SplatMap<Acc> map) {
   const std::int64_t sets = static_cast<std::int64_t>(offsets.size()) - 1;
@@ -56,8 +56,8 @@ void draw_part(const std::vector<cpu::Splat>& splats, const std::vector<Acc>& we
       const std::int64_t top = band % bands * cpu::kTileRows;
       cpu::SplatMap<Acc> own = map;
       own.cells += set * rows * map.cols;
-      cpu::draw_splats(splats.data(), std::max(offsets[i] - begin, std::int64_t{0}),
-                       std::min(offsets[i + 1] - begin, part.count), weights.data(), top,
+      cpu::draw_splats(splats, std::max(offsets[i] - begin, std::int64_t{0}),
+                       std::min(offsets[i + 1] - begin, part.count), weights, top,
                        std::min(top + cpu::kTileRows, rows), begin == 0, own);
     }
   });
