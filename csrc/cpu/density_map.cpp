@@ -69,6 +69,7 @@ void pool(const double* fine, std::int64_t count, std::int64_t left, std::int64_
 // Weights of the pixels of `window`, added to the cells of the grid, all 0 before, and divided by
 // their sum (renormalize) or by the sum over the whole window, inside the picture or not. `table`:
 // of this sigma, or null where there is none.
+FASTCOUNT_MULTIVERSION
 void axis_weights(double position, double sigma, double truncate, std::int64_t size,
                   const DensityGrid& grid, bool renormalize, Window window,
                   const GaussianTable* table, double* cells) {
