@@ -143,9 +143,9 @@ std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid g
 }
 
 template <typename Acc>
-void plan_splats(DensityPoints points, std::int64_t count, double truncate,
+void plan_splats(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
                  const DensityLevel<Acc>* levels, int level_count) {
-  for (std::int64_t i = 0; i < count; ++i) {
+  for (std::int64_t i = begin; i < end; ++i) {
     const Footprint at = footprint(points, i, levels[0].grid, truncate);
     for (int j = 0; j < level_count; ++j) {
       const DensityGrid& grid = levels[j].grid;
@@ -215,10 +215,10 @@ void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, do
   }
 }
 
-#define FASTCOUNT_INSTANTIATE(Acc)                                                              \
-  template void plan_splats<Acc>(DensityPoints, std::int64_t, double, const DensityLevel<Acc>*, \
-                                 int);                                                          \
-  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool,      \
+#define FASTCOUNT_INSTANTIATE(Acc)                                                         \
+  template void plan_splats<Acc>(DensityPoints, std::int64_t, std::int64_t, double,        \
+                                 const DensityLevel<Acc>*, int);                           \
+  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool, \
                                   const DensityLevel<Acc>*, int);
 FASTCOUNT_INSTANTIATE(float)
 FASTCOUNT_INSTANTIATE(double)

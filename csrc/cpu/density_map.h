@@ -60,9 +60,10 @@ struct DensityLevel {
 std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid grid,
                          double truncate);
 
-// Where each of the points lands on every level; the weights' places are left to the caller.
+// Where each of points begin .. end - 1 lands on every level; the weights' places are left to the
+// caller.
 template <typename Acc>
-void plan_splats(DensityPoints points, std::int64_t count, double truncate,
+void plan_splats(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
                  const DensityLevel<Acc>* levels, int level_count);
 
 // The two rows of weights of each of points begin .. end - 1, on every level.

@@ -57,7 +57,9 @@ void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
   for (std::int64_t begin = 0; begin < total;) {
     const DensityPoints part{points.xy + 2 * begin, points.sigma + begin};
     std::int64_t count = std::min(total - begin, kMostPoints);
-    cpu::plan_splats(part, count, truncate, levels.data(), levels_held);
+    torch::stable::parallel_for(0, count, 256, [&](std::int64_t first, std::int64_t last) {
+      cpu::plan_splats(part, first, last, truncate, levels.data(), levels_held);
+    });
     for (std::size_t j = 0; j < level_count; ++j) {
       parts[j] = place_weights(splats[j].get(), count);
       count = parts[j].count;
