@@ -6,16 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastcount.data.base import CountingDataset
-from fastcount.data.sample import Annotation
+from fastcount.data.rendered import Rendered, Scene
 from fastcount.data.textures import noise, texture_tone
 
 
-def render_discs(
-    seed: int, *, size: int = 384, most: int = 150
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def render_discs(seed: int, *, size: int = 384, most: int = 150) -> Scene:
     """A picture (size, size, 3) uint8 and the (N, 2) centres of its discs, 0 <= N <= ``most``.
 
     Discs of one picture are alike (mean radius, tone, relief), those of two pictures are not:
@@ -69,7 +65,7 @@ def render_discs(
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8), points
 
 
-class Discs(CountingDataset):
+class Discs(Rendered):
     """``discs:?pictures=100&size=384&most=150&seed=0``: rendered on demand, never stored."""
 
     name: ClassVar[str] = "discs"
@@ -88,23 +84,8 @@ class Discs(CountingDataset):
             raise ValueError(
                 f"pictures, size, most: need at least 1, 64 and 1, got {pictures}, {size}, {most}"
             )
-        self._size, self._most, self._seed = size, most, seed
-        self._last: tuple[int, tuple[NDArray[np.uint8], NDArray[np.float32]]] | None = None
-        self.ids = tuple(f"discs-{seed + i}" for i in range(pictures))
+        super().__init__(pictures, size, seed)
+        self._most = most
 
-    def path(self, index: int) -> Path:
-        """Raises ``FileNotFoundError``: there is no file."""
-        raise FileNotFoundError(f"{self.ids[index]} is rendered, not stored: use picture({index})")
-
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        return self._rendering(index)[0].copy()
-
-    def annotation(self, index: int) -> Annotation:
-        return Annotation.of_points(self._rendering(index)[1].copy())
-
-    def _rendering(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """The last one is kept: its picture and its annotation are asked for in turn."""
-        if self._last is None or self._last[0] != index:
-            drawn = render_discs(self._seed + index, size=self._size, most=self._most)
-            self._last = index, drawn
-        return self._last[1]
+    def render(self, seed: int, size: int) -> Scene:
+        return render_discs(seed, size=size, most=self._most)

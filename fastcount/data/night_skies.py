@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcount.data.textures import RenderedEmpty, noise
+from fastcount.data.rendered import RenderedEmpty
+from fastcount.data.textures import noise
 
 _BLUE, _RED = np.array([0.55, 0.75, 1.0]), np.array([1.0, 0.6, 0.35])
 
@@ -45,6 +46,5 @@ class NightSkies(RenderedEmpty):
 
     name: ClassVar[str] = "night_skies"
 
-    @staticmethod
-    def render(seed: int, size: int) -> NDArray[np.uint8]:
+    def scenery(self, seed: int, size: int) -> NDArray[np.uint8]:
         return render_night_sky(seed, size)

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastcount.data.base import CountingDataset
-from fastcount.data.sample import Annotation
+from fastcount.data.rendered import Rendered, Scene
 from fastcount.data.textures import noise
 
 _BLUE = np.array([0.02, 0.02, 1.0])  # DAPI and Hoechst, the stains of most
 _STAINS = np.array([[0.1, 1.0, 0.15], [1.0, 0.15, 0.1], [1.0, 1.0, 1.0]])
 
 
-def render_nuclei(seed: int, size: int = 256) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def render_nuclei(seed: int, size: int = 256) -> Scene:
     """A picture (size, size, 3) uint8 and the (N, 2) middles of its nuclei.
 
     Their places are independent of each other, as those of cells in a thin smear: some lie apart,
@@ -58,7 +56,7 @@ def _window(x: float, y: float, reach: float, size: int) -> tuple[slice, slice]:
     return slice(low, high), slice(left, right)
 
 
-class Nuclei(CountingDataset):
+class Nuclei(Rendered):
     """``nuclei:?pictures=100&size=256&seed=0``: rendered on demand, never stored."""
 
     name: ClassVar[str] = "nuclei"
@@ -69,22 +67,7 @@ class Nuclei(CountingDataset):
     ) -> None:
         if pictures < 1 or size < 32:
             raise ValueError(f"pictures, size: need at least 1 and 32, got {pictures} and {size}")
-        self._size, self._seed = size, seed
-        self._last: tuple[int, tuple[NDArray[np.uint8], NDArray[np.float32]]] | None = None
-        self.ids = tuple(f"nuclei-{seed + i}" for i in range(pictures))
+        super().__init__(pictures, size, seed)
 
-    def path(self, index: int) -> Path:
-        """Raises ``FileNotFoundError``: there is no file."""
-        raise FileNotFoundError(f"{self.ids[index]} is rendered, not stored: use picture({index})")
-
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        return self._rendering(index)[0].copy()
-
-    def annotation(self, index: int) -> Annotation:
-        return Annotation.of_points(self._rendering(index)[1].copy())
-
-    def _rendering(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """The last one is kept: its picture and its annotation are asked for in turn."""
-        if self._last is None or self._last[0] != index:
-            self._last = index, render_nuclei(self._seed + index, self._size)
-        return self._last[1]
+    def render(self, seed: int, size: int) -> Scene:
+        return render_nuclei(seed, size)

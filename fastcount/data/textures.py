@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,8 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from fastcount.data.base import CountingDataset
-from fastcount.data.sample import Annotation
+from fastcount.data.rendered import RenderedEmpty
 
 Map = NDArray[np.float64]
 
@@ -115,38 +112,10 @@ def render_texture(seed: int, size: int = 512) -> NDArray[np.uint8]:
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
-class RenderedEmpty(CountingDataset):
-    """Pictures that :meth:`render` makes of a seed and a size, with nothing to count in them."""
-
-    @staticmethod
-    @abstractmethod
-    def render(seed: int, size: int) -> NDArray[np.uint8]:
-        """(size, size, 3), the same for the same arguments."""
-
-    def __init__(
-        self, root: str | Path = "", *, count: int = 100, size: int = 512, seed: int = 0
-    ) -> None:
-        if count < 1 or size < 16:
-            raise ValueError(f"count, size: need at least 1 and 16, got {count} and {size}")
-        self.size, self.seed = size, seed
-        self.ids = tuple(f"{self.name}-{seed + i}" for i in range(count))
-
-    def path(self, index: int) -> Path:
-        """Raises ``FileNotFoundError``: there is no file."""
-        raise FileNotFoundError(f"{self.ids[index]} is rendered, not stored: use picture({index})")
-
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        return self.render(self.seed + index, self.size)
-
-    def annotation(self, index: int) -> Annotation:
-        return Annotation.of_points(np.zeros((0, 2), dtype=np.float32))
-
-
 class Textures(RenderedEmpty):
     """``textures:?count=100&size=512&seed=0``: rendered pictures whose count is zero."""
 
     name: ClassVar[str] = "textures"
 
-    @staticmethod
-    def render(seed: int, size: int) -> NDArray[np.uint8]:
+    def scenery(self, seed: int, size: int) -> NDArray[np.uint8]:
         return render_texture(seed, size)
