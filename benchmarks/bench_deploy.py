@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fastcount.export import Options, export_int8, export_onnx, export_openvino
+from fastcount.data.synthetic import render_crowd
+from fastcount.export import Options, ParityError, export_int8, export_onnx, export_openvino
 from fastcount.export.openvino import convert
 from fastcount.models import CountingModel, create_model
 from fastcount.models.checkpoint import load_model
@@ -44,11 +45,8 @@ Pixels = NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def picture() -> Pixels:
-    """Smooth noise: 8 bits are calibrated on something with large and small values."""
-    coarse = np.random.default_rng(0).integers(0, 256, (3, 12, 16)).astype(np.float32)
-    smooth = torch.nn.functional.interpolate(torch.from_numpy(coarse)[None], SIZE, mode="bicubic")
-    pixels: Pixels = smooth[0].permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
-    return pixels
+    """A rendered crowd: something to count, and to calibrate 8 bits on."""
+    return render_crowd(150, size=SIZE, rng=np.random.default_rng(0)).image
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +112,20 @@ def test_fastcount(
     with torch.inference_mode():
         images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
         exact = float(build(name)(images).count)
-    engine = deployed(folder, picture, name, how)
+    try:
+        engine = deployed(folder, picture, name, how)
+    except ParityError as error:  # too far off to be used: nothing to time
+        pytest.skip(str(error))
     (result,) = benchmark(engine.run, picture[None])
-    benchmark.extra_info["error_of_count"] = round(abs(result.count - exact) / abs(exact), 5)
+    # Of ten objects where there are fewer, as export compares.
+    error = abs(result.count - exact) / max(abs(exact), 10.0)
+    benchmark.extra_info["error_of_count"] = round(error, 5)
     tell(benchmark, name)
 
 
 def deployed(folder: Path, picture: Pixels, name: str, how: str) -> Engine:
     """The engine for a file that export checked beside PyTorch on ``picture``."""
-    pictures, options = [("noise", picture)], Options(size=SIZE, batch=1)
+    pictures, options = [("crowd", picture)], Options(size=SIZE, batch=1)
     package, _, precision = how.partition(" ")
     pytest.importorskip(package)
     path = folder / f"{name} {how}.onnx"
