@@ -31,11 +31,13 @@ class Part:
 class Augment:
     """Random changes to a crop besides its place and scale.
 
-    ``rotation``: greatest angle in degrees, of whole pictures only.
+    ``transpose``: rows and columns exchanged, of square crops only; with both flips, all eight
+    ways to lay a crop down. ``rotation``: greatest angle in degrees, of whole pictures only.
     """
 
     flip: bool = True
     vertical_flip: bool = False
+    transpose: bool = False
     rotation: float = 0.0
     brightness: float = 0.2
     contrast: float = 0.2

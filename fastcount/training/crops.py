@@ -93,6 +93,8 @@ class Crops(Dataset[tuple[Tensor, Target]]):
     def __init__(
         self, parts: Sequence[TrainingPictures], size: tuple[int, int], augment: Augment, seed: int
     ) -> None:
+        if augment.transpose and size[0] != size[1]:
+            raise ValueError(f"augment: transpose needs square crops, got crop {size}")
         self.parts, self.size, self.seed = list(parts), size, seed
         self.edges = share_edges(parts)
         self.colour = colour_changes(augment)
@@ -138,6 +140,9 @@ class Crops(Dataset[tuple[Tensor, Target]]):
             if boxes is not None:
                 x1, y1, x2, y2 = boxes.unbind(1)
                 boxes = torch.stack([x1, height - y2, x2, height - y1], dim=1)
+        if self.augment.transpose and torch.rand(()) < 0.5:
+            window, points = window.mT, points.flip(1)
+            boxes = None if boxes is None else boxes[:, [1, 0, 3, 2]]
         if self.colour is not None:
             window = self.colour(window)
         target: Target = {"count": float(len(points)), "points": points}

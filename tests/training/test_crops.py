@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,12 @@ from fastcount.training.config import Augment, Part
 from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
 
 PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)
+# What moves the crop, and a size that allows it.
+MOVES = [
+    (PLAIN, (64, 96)),
+    (Augment(flip=True, vertical_flip=True), (64, 96)),
+    (Augment(flip=True, vertical_flip=True, transpose=True), (96, 96)),
+]
 
 
 class Spots(CountingDataset):
@@ -54,10 +62,11 @@ class BoxedSpots(Spots):
         return Annotation.of_boxes(np.concatenate([boxes, region]), np.append(labels, -1))
 
 
-@pytest.mark.parametrize("augment", [PLAIN, Augment(flip=True, vertical_flip=True)])
-def test_boxes_stay_around_what_they_hold(augment: Augment) -> None:
+@pytest.mark.parametrize(("augment", "size"), MOVES)
+def test_boxes_stay_around_what_they_hold(augment: Augment, size: tuple[int, int]) -> None:
+    height, width = size
     part = Part("spots", scale=(1.0, 2.0))
-    source = Crops([TrainingPictures(BoxedSpots(), [0], part, None)], (64, 96), augment, 0)
+    source = Crops([TrainingPictures(BoxedSpots(), [0], part, None)], size, augment, 0)
     seen = ignored = 0
     for n in range(40):
         image, target = source[n]
@@ -65,7 +74,7 @@ def test_boxes_stay_around_what_they_hold(augment: Augment) -> None:
         ignored += int((target["labels"] < 0).sum())
         for box in target["boxes"][target["labels"] == 0].round().int():
             x1, y1, x2, y2 = box.tolist()
-            if x1 >= 2 and y1 >= 2 and x2 <= 94 and y2 <= 62:
+            if x1 >= 2 and y1 >= 2 and x2 <= width - 2 and y2 <= height - 2:
                 inside = image[0, y1:y2, x1:x2]
                 around = image[0, y1 - 2 : y2 + 2, x1 - 2 : x2 + 2]
                 assert inside.mean() > 0.7 * image.max()
@@ -75,22 +84,31 @@ def test_boxes_stay_around_what_they_hold(augment: Augment) -> None:
     assert 0 < ignored < 40, "a region far from the crop is no part of it"
 
 
-@pytest.mark.parametrize("augment", [PLAIN, Augment(flip=True, vertical_flip=True)])
-def test_points_stay_on_what_they_mark(augment: Augment) -> None:
+@pytest.mark.parametrize(("augment", "size"), MOVES)
+def test_points_stay_on_what_they_mark(augment: Augment, size: tuple[int, int]) -> None:
+    height, width = size
     seen = 0
-    source = crops(augment)
+    source = crops(augment, size=size)
     for n in range(40):
         image, target = source[n]
         brightness = image.mean(0)
         for x, y in target["points"].tolist():
             # the spot is at least 2 pixels wide at the smallest scale; stay off the cut edges
-            if 2 <= x <= 93 and 2 <= y <= 61:
+            if 2 <= x <= width - 3 and 2 <= y <= height - 3:
                 assert brightness[round(y), round(x)] > 0.5 * brightness.max()
                 seen += 1
         assert target["count"] == len(target["points"])
         inside = target["points"]
-        assert ((inside >= -0.5) & (inside < torch.tensor([95.5, 63.5]))).all()
+        assert ((inside >= -0.5) & (inside < torch.tensor([width - 0.5, height - 0.5]))).all()
     assert seen > 100
+
+
+def test_only_square_crops_are_transposed() -> None:
+    with pytest.raises(ValueError, match="square"):
+        crops(Augment(transpose=True), size=(64, 96))
+    moved = [crops(replace(PLAIN, transpose=True), size=(64, 64))[n][0] for n in range(8)]
+    still = [crops(size=(64, 64))[n][0] for n in range(8)]
+    assert 0 < sum(torch.equal(a, b) for a, b in zip(moved, still, strict=True)) < 8
 
 
 def test_scale_one_crop_is_exact() -> None:
