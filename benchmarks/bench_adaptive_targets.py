@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from floors import window_cells
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastcount.ops import adaptive_sigma, density_map
@@ -56,6 +57,9 @@ def by_windows(points: Array) -> Array:
 
 
 def test_fastcount(benchmark: BenchmarkFixture, crowd: torch.Tensor) -> None:
+    cells = window_cells(crowd, adaptive_sigma(crowd), SIZE)
+    benchmark.extra_info["bytes"] = 4 * SIZE[0] * SIZE[1]
+    benchmark.extra_info["operations"] = cells + COUNT * 72 * 4 * 2  # neighbours: see bench_knn
     drawn = benchmark(lambda: density_map(crowd, SIZE, sigma=adaptive_sigma(crowd)))
     assert float(drawn.double().sum()) == pytest.approx(COUNT, rel=1e-5)
 

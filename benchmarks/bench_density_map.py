@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from floors import window_cells
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastcount import ops
@@ -55,6 +56,8 @@ def finished(work: Callable[[], object], device: str) -> Callable[[], object]:
 @pytest.mark.parametrize("device", DEVICES)
 def test_fastcount(benchmark: BenchmarkFixture, device: str) -> None:
     points = make_points(device)
+    benchmark.extra_info["bytes"] = 4 * SIZE[0] * SIZE[1]
+    benchmark.extra_info["operations"] = window_cells(points, SIGMA, SIZE)
     drawn = benchmark(finished(lambda: ops.density_map(points, SIZE, sigma=SIGMA), device))
     assert float(drawn.sum()) == pytest.approx(1000, rel=1e-5)
 
@@ -78,6 +81,11 @@ def test_opencv(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.parametrize("device", DEVICES)
 def test_pyramid_fastcount(benchmark: BenchmarkFixture, device: str) -> None:
     points = make_points(device)
+    cells = [-(-SIZE[0] // stride) * -(-SIZE[1] // stride) for stride in STRIDES]
+    drawn = [window_cells(points, SIGMA, SIZE, stride=stride) for stride in STRIDES]
+    weights = 2 * (2 * int(3 * SIGMA + 0.5) + 1) * len(points)  # of one axis, in float64
+    benchmark.extra_info["bytes"] = 4 * sum(cells)
+    benchmark.extra_info["operations"] = sum(drawn) + 2 * 2 * weights
     benchmark(
         finished(lambda: ops.density_pyramid(points, SIZE, sigma=SIGMA, strides=STRIDES), device)
     )

@@ -6,6 +6,8 @@ makes them.
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -39,6 +41,9 @@ def test_fastcount(
     benchmark: BenchmarkFixture, content: str, scores: torch.Tensor, kernel_size: int
 ) -> None:
     benchmark.group = group(content, kernel_size)
+    # Running maxima in both directions, each with the making of a key and a comparison.
+    operations = 2 * (5 + math.log2(kernel_size)) * HEIGHT * WIDTH
+    benchmark.extra_info |= {"bytes": 4 * HEIGHT * WIDTH, "operations": operations}
     peaks = benchmark(find_peaks, scores, kernel_size=kernel_size)
     assert len(peaks.scores) > 0
 

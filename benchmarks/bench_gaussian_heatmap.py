@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from floors import window_cells
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastcount import ops
@@ -71,6 +72,8 @@ def torch_drawing(points: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("device", DEVICES)
 def test_fastcount(benchmark: BenchmarkFixture, device: str) -> None:
     points, sigma = make_objects(device)
+    benchmark.extra_info["bytes"] = 4 * SIZE[0] * SIZE[1]
+    benchmark.extra_info["operations"] = 2 * window_cells(points, sigma.cpu(), SIZE)
     drawn = benchmark(finished(lambda: ops.gaussian_heatmap(points, SIZE, sigma), device))
     assert float(drawn.max()) == 1.0
 
