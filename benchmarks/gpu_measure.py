@@ -1,11 +1,13 @@
 """What a GPU does with the operators; benchmarks/gpu_check.py runs this and keeps its answer.
 
-    python benchmarks/gpu_measure.py graphs|measurements OUT.json
+    python benchmarks/gpu_measure.py graphs|measurements|rivals OUT.json
 
 ``graphs``: each operator is captured into a CUDA graph, replayed on new input and held against the
 same call outside the graph. ``measurements``: this GPU's copy bandwidth and matrix product rates,
-then the time of each operator, its least traffic (the floor: what must be read and written once)
-and which share of the copy bandwidth that makes.
+then the time of each operator on 64 maps of 1024 x 1024, its least traffic (the floor: what must be
+read and written once) and which share of the copy bandwidth that makes; and the density maps of 32
+pictures of 768 x 1024 with 500 heads each. ``rivals``: each operator beside torch.compile of the
+same result in plain torch, both in turn on the same input.
 """
 
 from __future__ import annotations
@@ -14,140 +16,18 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_cases import Case, Scale, cases, native, tensors
 from torch import Tensor
 
 from fastcount import ops
+from fastcount.files import atomic_write
 
-native = torch.ops.fastcount
-HEIGHT, WIDTH, BATCH, POINTS = 1024, 1024, 16, 1000
-
-
-@dataclass(frozen=True)
-class Case:
-    """One call of an operator without checks on the host; ``floor`` in bytes, None: no limit."""
-
-    name: str
-    inputs: Callable[[int], tuple[Tensor, ...]]  # from a seed
-    call: Callable[..., Any]
-    floor: int | None
-
-
-def _random(
-    seed: int, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32
-) -> Tensor:
-    generator = torch.Generator("cuda").manual_seed(seed)
-    return torch.rand(*shape, generator=generator, device="cuda", dtype=dtype) * scale
-
-
-def _maps(seed: int) -> tuple[Tensor, ...]:
-    return (_random(seed, BATCH, 1, HEIGHT, WIDTH),)
-
-
-def _points(seed: int) -> tuple[Tensor, ...]:
-    return (_random(seed, BATCH * POINTS, 2, scale=WIDTH - 1.0, dtype=torch.float64),)
-
-
-def _crowd(seed: int) -> tuple[Tensor, ...]:
-    return (_random(seed, 12865, 2, scale=4000.0, dtype=torch.float64),)
-
-
-def cases() -> list[Case]:
-    pixels = BATCH * HEIGHT * WIDTH
-    counts = [POINTS] * BATCH
-    sigma = torch.full((BATCH * POINTS,), 5.0, device="cuda", dtype=torch.float64)
-    grad = torch.ones(BATCH, 1, HEIGHT, WIDTH, device="cuda")
-    most = torch.full((32, 20), 3, device="cuda")
-
-    def density(stride: int) -> Callable[[Tensor], Any]:
-        return lambda points: native.density_pyramid(
-            points, sigma, counts, HEIGHT, WIDTH, [stride], 3.0, True, torch.float32
-        )
-
-    return [
-        Case("density_map, stride 1", _points, density(1), 4 * pixels),
-        Case("density_map, stride 8", _points, density(8), 4 * pixels // 64),
-        Case(
-            "gaussian_heatmap, sigma 2",
-            _points,
-            lambda points: native.gaussian_heatmap(
-                points,
-                sigma * 0.4,
-                None,
-                counts,
-                HEIGHT,
-                WIDTH,
-                1,
-                1,
-                3.0,
-                False,
-                True,
-                torch.float32,
-            ),
-            4 * pixels,
-        ),
-        Case(
-            "knn_distance, 12,865 points",
-            _crowd,
-            lambda p: native.knn_distance(p, [12865], 4),
-            None,
-        ),
-        Case(
-            "cross_label",
-            _points,
-            lambda p: native.cross_label(p, counts, HEIGHT, WIDTH),
-            4 * pixels,
-        ),
-        Case(
-            "neighbour_distance_map",
-            _points,
-            lambda p: native.neighbour_distance_map(p, counts, HEIGHT, WIDTH, 3, 1),
-            8 * pixels,
-        ),
-        Case(
-            "find_peaks_padded, 3 x 3",
-            _maps,
-            lambda m: native.find_peaks_padded(m, 3, 0.999, False, 1000),
-            4 * pixels,
-        ),
-        Case(
-            "find_peaks_padded, 3 x 3, every pixel above the threshold",
-            _maps,
-            lambda m: native.find_peaks_padded(m, 3, 0.0, False, 1000),
-            4 * pixels,
-        ),
-        Case("spatial_softmax", _maps, lambda m: native.spatial_softmax(m, 3, 100.0), 8 * pixels),
-        Case("soft_count", _maps, lambda m: native.soft_count(m, 3, 100.0, 15.0, 0.8), 8 * pixels),
-        Case(
-            "soft_count, backward",
-            _maps,
-            lambda m: native.soft_count_backward(grad, None, m, 3, 100.0, 15.0, 0.8),
-            12 * pixels,
-        ),
-        Case(
-            "mask_focal_loss",
-            lambda seed: (*_maps(seed), *_maps(seed + 100)),
-            lambda pred, target: native.focal_loss(
-                pred, target, None, 2, 0, False, 1.0, 0.5, 4.0, 1e-6, None, True, False
-            ),
-            8 * pixels,
-        ),
-        Case("peak_map", _maps, lambda m: native.peak_map(m, m, 1), 8 * pixels),
-        Case(
-            "top_peaks_mask, 32 x 20 maps of 14 x 14",
-            lambda seed: (_random(seed, 32, 20, 14, 14),),
-            lambda m: native.top_peaks_mask(m, most),
-            8 * 32 * 20 * 14 * 14,
-        ),
-    ]
-
-
-def _tensors(result: Any) -> list[Tensor]:
-    return [result] if isinstance(result, Tensor) else list(result)
+FULL = Scale(batch=64, side=1024, points=1000, crowd=12865)
+SMALL = Scale(batch=4, side=512, points=300, crowd=3000)
 
 
 def graph_outcome(case: Case) -> str:
@@ -160,12 +40,12 @@ def graph_outcome(case: Case) -> str:
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            captured = _tensors(case.call(*held))
+            captured = tensors(case.call(*held))
         for old, new in zip(held, case.inputs(2), strict=True):
             old.copy_(new)
         graph.replay()
         torch.cuda.synchronize()
-        plain = _tensors(case.call(*case.inputs(2)))
+        plain = tensors(case.call(*case.inputs(2)))
     except RuntimeError as error:
         return str(error).splitlines()[0]
     same = all(torch.equal(a, b) for a, b in zip(captured, plain, strict=True))
@@ -208,39 +88,101 @@ def ceilings() -> dict[str, float]:
     return found
 
 
+def share_of_copy(floor: int, median_ms: float, copy_gb_s: float) -> dict[str, float]:
+    """The rate at which the floor was moved, and which share of a copy's that is."""
+    rate = floor / median_ms / 1e6
+    return {
+        "floor_bytes": floor,
+        "floor_gb_s": round(rate, 1),
+        "share_of_copy": round(rate / copy_gb_s, 3),
+    }
+
+
+def batch_of_targets(
+    pictures: int = 32, heads: int = 500, size: tuple[int, int] = (768, 1024), device: str = "cuda"
+) -> dict[str, Callable[[], Any]]:
+    """The density maps of a batch: by the public function, and by the kernels it calls."""
+    generator = torch.Generator(device).manual_seed(1)
+    limits = torch.tensor([size[1] - 1.0, size[0] - 1.0], device=device)
+    unit = [torch.rand(heads, 2, generator=generator, device=device) for _ in range(pictures)]
+    sets = [each * limits for each in unit]
+    flat = torch.cat(sets).double()
+    sigma = torch.full((len(flat),), 15.0, device=device, dtype=torch.float64)
+    counts = [heads] * pictures
+    return {
+        "ops.density_map": lambda: ops.density_map(sets, size, sigma=15.0),
+        "kernels": lambda: native.density_pyramid(
+            flat, sigma, counts, *size, [1], 3.0, True, torch.float32
+        ),
+    }
+
+
 def measurements() -> dict[str, Any]:
     limits = ceilings()
-    found: dict[str, Any] = {"ceilings": limits, "operators": {}}
-    for case in cases():
+    found: dict[str, Any] = {"ceilings": limits, "operators": {}, "32 pictures of 500 heads": {}}
+    for name, work in batch_of_targets().items():
+        timed: dict[str, Any] = milliseconds(work)
+        found["32 pictures of 500 heads"][name] = timed | {"under_1_ms": timed["median_ms"] < 1.0}
+    for case in cases(FULL):
         inputs = case.inputs(1)
         try:
-            timed: dict[str, Any] = milliseconds(
-                lambda case=case, inputs=inputs: case.call(*inputs)
-            )
+            timed = milliseconds(lambda case=case, inputs=inputs: case.call(*inputs))
         except RuntimeError as error:
             found["operators"][case.name] = {"error": str(error).splitlines()[0]}
             continue
         if case.floor is not None:
-            rate = case.floor / timed["median_ms"] / 1e6
-            timed |= {"floor_bytes": case.floor, "floor_gb_s": round(rate, 1)}
-            timed["share_of_copy"] = round(rate / limits["copy_gb_s"], 3)
+            timed |= share_of_copy(case.floor, timed["median_ms"], limits["copy_gb_s"])
         found["operators"][case.name] = timed
-    scores = _maps(1)[0]
+    scores = torch.rand(FULL.batch, 1, FULL.side, FULL.side, device="cuda")
     found["find_peaks with its one wait"] = milliseconds(
         lambda: ops.find_peaks(scores, threshold=0.999)
     )
     return found
 
 
+def differs(case: Case, rival: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> str:
+    """Empty where the rival gives what we give; else by how much it does not."""
+    ours, theirs = tensors(case.call(*inputs))[0], rival(*inputs)
+    try:
+        torch.testing.assert_close(ours.double(), theirs.double(), rtol=1e-4, atol=1e-5)
+    except AssertionError as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+def beside_rival(case: Case) -> dict[str, Any]:
+    assert case.rival is not None
+    inputs = case.inputs(1)
+    try:
+        compiled = torch.compile(case.rival)
+        words = differs(case, compiled, inputs)
+        if words:
+            return {"error": f"the rival's result differs: {words}"}
+        ours = milliseconds(lambda: case.call(*inputs))
+        theirs = milliseconds(lambda: compiled(*inputs))
+    except RuntimeError as error:
+        return {"error": str(error).splitlines()[0]}
+    ratio = theirs["median_ms"] / ours["median_ms"]
+    return {"fastcount": ours, "torch.compile": theirs, "times_faster": round(ratio, 2)}
+
+
 def main() -> int:
     what, out = sys.argv[1], Path(sys.argv[2])
     if what == "graphs":
-        outcomes = {case.name: graph_outcome(case) for case in cases()}
+        outcomes = {case.name: graph_outcome(case) for case in cases(SMALL)}
         out.write_text(json.dumps({name: words or "passed" for name, words in outcomes.items()}))
         return int(any(outcomes.values()))
-    found = measurements()
-    out.write_text(json.dumps(found))
-    return int(any("error" in each for each in found["operators"].values()))
+    found: dict[str, Any] = {}
+    if what == "measurements":
+        found = measurements()
+        out.write_text(json.dumps(found))
+        return int(any("error" in each for each in found["operators"].values()))
+    for case in cases(FULL):
+        if case.rival is not None:
+            found[case.name] = beside_rival(case)
+            with atomic_write(out, "w") as file:  # compiling takes long: keep what there is
+                json.dump(found, file)
+    return int(any("error" in each for each in found.values()))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "gpu_check.py"
 
@@ -107,3 +109,40 @@ def test_without_pytest_the_check_fails_and_says_why(gpu_check: ModuleType) -> N
     gpu_check.test_on_gpu(run, ["pytest"])
     assert not run.record["steps"]["tests"]["passed"]
     assert "pytest is not installed" in run.record["steps"]["tests"]["output"]
+
+
+@pytest.fixture
+def gpu_measure(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    return importlib.import_module("gpu_measure")
+
+
+def test_what_is_measured_on_a_gpu_is_right_on_a_cpu(gpu_measure: ModuleType) -> None:
+    scale = gpu_measure.Scale(batch=2, side=40, points=12, crowd=60, device="cpu")
+    cases = gpu_measure.cases(scale)
+    assert sum(case.rival is not None for case in cases) >= 10
+    for case in cases:
+        inputs = case.inputs(1)
+        if case.rival is None:
+            assert len(gpu_measure.tensors(case.call(*inputs))) > 0
+        else:
+            assert gpu_measure.differs(case, case.rival, inputs) == "", case.name
+
+
+def test_a_wrong_rival_is_found(gpu_measure: ModuleType) -> None:
+    scale = gpu_measure.Scale(batch=1, side=8, points=3, crowd=9, device="cpu")
+    case = next(case for case in gpu_measure.cases(scale) if case.name == "spatial_softmax")
+    words = gpu_measure.differs(case, lambda maps: 2 * maps, case.inputs(1))
+    assert "not close" in words
+
+
+def test_the_batch_of_targets_counts_its_heads(gpu_measure: ModuleType) -> None:
+    ways = gpu_measure.batch_of_targets(pictures=3, heads=7, size=(50, 60), device="cpu")
+    drawn = ways["ops.density_map"]()
+    assert drawn.sum().item() == pytest.approx(21, rel=1e-5)
+    torch.testing.assert_close(ways["kernels"]()[0], drawn)
+
+
+def test_share_of_copy(gpu_measure: ModuleType) -> None:
+    found = gpu_measure.share_of_copy(floor=3_000_000, median_ms=2.0, copy_gb_s=3.0)
+    assert found == {"floor_bytes": 3_000_000, "floor_gb_s": 1.5, "share_of_copy": 0.5}
