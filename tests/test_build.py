@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -128,22 +130,54 @@ def test_a_device_without_kernels_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         native.require_device(torch.device("mps"))
 
 
-def test_the_library_keeps_to_the_stable_abi() -> None:
-    """No C++ symbol of torch or c10 and none of torch_python: any torch from 2.11 on will do."""
-    nm = shutil.which("nm")
-    library = native._find("_C")
-    if nm is None or library is None:
-        pytest.skip("needs nm of binutils")
+@pytest.mark.parametrize("name", ["_C", "_C_cuda"])
+def test_the_library_keeps_to_the_stable_abi(name: str) -> None:
+    """Any torch from 2.11 on and any Python will do."""
+    library = native._find(name)
+    if library is None:
+        pytest.skip(f"{name} is not built")
+    audit = [
+        sys.executable,
+        "-c",
+        "import torch_abi_audit.cli as cli; raise SystemExit(cli.main())",
+    ]
     done = subprocess.run(
-        [nm, "--dynamic", "--undefined-only", "--demangle", str(library)],
-        capture_output=True,
-        text=True,
-        check=True,
+        [*audit, "--json", "--check", "torch", str(library)], capture_output=True, text=True
     )
-    foreign = [line for line in done.stdout.splitlines() if " at::" in line or " c10::" in line]
-    assert foreign == []
-    assert "torch_call_dispatcher" in done.stdout
-    assert library.name == "_C.abi3.so"
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = json.loads(done.stdout)["bundled_libs"]
+    assert found["torch"]["stable"]
+    assert found["torch"]["unstable_symbols"] == []
+    assert found["torch"]["min_torch_version"] == "2.11.0"
+    assert library.name == f"{name}.abi3.so"
+
+
+def functions_with(register: str, library: Path) -> set[str]:
+    listing = ["objdump", "--disassemble", "--no-show-raw-insn", str(library)]
+    done = subprocess.run(listing, capture_output=True, text=True, check=True)
+    found, function = set(), ""
+    for line in done.stdout.splitlines():
+        if line.endswith(">:"):
+            function = line
+        elif register in line:
+            found.add(function.split("<")[1].removesuffix(">:"))
+    return found
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="for x86-64 only")
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump of binutils")
+def test_wide_instructions_are_used_only_where_the_processor_has_them() -> None:
+    """A loop exists for plain x86-64, for AVX2 and for AVX-512, and the loader chooses: nothing
+    outside the last may touch a register of 512 bits, or a machine with AVX2 only would stop."""
+    library = native._find("_C")
+    assert library is not None
+    avx512 = functions_with("%zmm", library)
+    avx2 = functions_with("%ymm", library)
+    assert len(avx512) > 20
+    assert all(name.endswith("x86_64_v4") for name in avx512), avx512
+    assert all(name.endswith(("x86_64_v3", "x86_64_v4")) for name in avx2), avx2
+    without = {name.removesuffix("_v4") + "_v3" for name in avx512} - avx2
+    assert len(without) < len(avx512) // 4, without  # the same loops in AVX2
 
 
 def build(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
