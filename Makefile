@@ -21,7 +21,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(MAKE) lint
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses logical --dist worksteal
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
