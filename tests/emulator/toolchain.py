@@ -30,16 +30,6 @@ _FLAGS = [
     f"-I{CSRC}",
     f"-isystem{TORCH / 'include'}",
 ]
-#: The generations that the package is built for; the two lines after are torch's own flags.
-_NVCC_FLAGS = [
-    *(f"-gencode=arch=compute_{gpu},code=sm_{gpu}" for gpu in (80, 90, 100)),
-    *("-D__CUDA_NO_HALF_OPERATORS__", "-D__CUDA_NO_HALF_CONVERSIONS__"),
-    *("-D__CUDA_NO_BFLOAT16_CONVERSIONS__", "-D__CUDA_NO_HALF2_OPERATORS__"),
-    "--expt-relaxed-constexpr",
-    "-std=c++20",
-    "-O3",
-    f"-I{CSRC}",
-]
 #: An error ends the process, so that a test in a subprocess fails.
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 
@@ -82,11 +72,6 @@ def _compile(source: Path, command: list[str]) -> Path:
     part.rename(target)
     record.write_text(_contents(map(Path, read)))
     return target
-
-
-def compile_for_gpus(source: Path) -> Path:
-    """The object of one .cu file, compiled by nvcc as setup.py does it."""
-    return _compile(source, ["nvcc", *_NVCC_FLAGS])
 
 
 def build_library(sources: list[Path], *, sanitize: bool = False) -> Path:
