@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastcount.metrics.box_ap import BoxAP
     from fastcount.metrics.class_count_error import ClassCountError
     from fastcount.metrics.count_agreement import CountAgreement
     from fastcount.metrics.count_error import CountError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GAME",
+    "BoxAP",
     "ClassCountError",
     "CountAgreement",
     "CountError",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BoxAP": "box_ap",
     "ClassCountError": "class_count_error",
     "CountAgreement": "count_agreement",
     "CountError": "count_error",
