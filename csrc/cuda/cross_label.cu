@@ -35,6 +35,7 @@ __global__ void __launch_bounds__(kThreads)
 
 cudaError_t cross_label(const double* points, const std::int64_t* offsets, std::int64_t sets,
                         std::int64_t height, std::int64_t width, float* map, cudaStream_t stream) {
+  if (sets == 0) return cudaSuccess;  // no map: a null pointer
   const auto* pairs = reinterpret_cast<const double2*>(points);
   const cudaError_t error = cudaMemsetAsync(
       map, 0, sizeof(float) * static_cast<std::size_t>(sets * height * width), stream);
@@ -42,8 +43,7 @@ cudaError_t cross_label(const double* points, const std::int64_t* offsets, std::
   return for_each_table(
       offsets, sets, cudaSuccess, [&](const SetTable& table, std::int64_t largest) -> cudaError_t {
         if (largest == 0) return cudaSuccess;
-        const dim3 grid(static_cast<unsigned>((largest + kThreads - 1) / kThreads),
-                        static_cast<unsigned>(table.sets));
+        const dim3 grid(blocks_across(largest, kThreads), static_cast<unsigned>(table.sets));
         return LAUNCH(draw_crosses, grid, kThreads, 0, stream, pairs, table, height, width, map);
       });
 }

@@ -122,9 +122,8 @@ template <typename T>
 cudaError_t prepare_density(const double* xy, const double* sigma, std::int64_t count,
                             DensityPicture picture, void* prepared, cudaStream_t stream) {
   if (count == 0) return cudaSuccess;
-  const std::int64_t blocks = (count - 1) / (kPrepareThreads / 32) + 1;
-  return LAUNCH((prepare<T>), static_cast<unsigned>(blocks), kPrepareThreads, 0, stream, xy, sigma,
-                count, picture, static_cast<DensityPoint<T>*>(prepared));
+  return LAUNCH((prepare<T>), blocks_across(count, kPrepareThreads / 32), kPrepareThreads, 0,
+                stream, xy, sigma, count, picture, static_cast<DensityPoint<T>*>(prepared));
 }
 
 template <typename T>

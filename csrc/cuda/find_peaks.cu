@@ -2,12 +2,13 @@
 //
 // Floor: 4 HW bytes read, HW / 8 written (one bit a pixel), 8 bytes for each peak.
 //
+// Work: a key for each pixel (3 operations) and, where a value reaches the threshold, comparisons
+// with its window until one is lost, k * k - 1 for a peak. Not yet measured on a GPU.
+//
 // A block keeps the keys of 128 x 16 pixels and a margin in shared memory, read 16 bytes at a time
-// where a row is aligned so. Only values that reach
-// the threshold take part, and a block without any is done at once; of the others each looks at its
-// window until something beats it. Larger windows than the margin: those who stand out within the
-// margin are few (one in 64 pixels at most), and a warp looks at the whole window of each.
-// Not yet measured on a GPU.
+// where a row is aligned so. Only values that reach the threshold take part, and a block without
+// any is done at once. Larger windows than the margin: those who stand out within the margin are
+// few (one in 64 pixels at most), and a warp looks at the whole window of each.
 #include "cuda/find_peaks.h"
 
 #include <algorithm>
@@ -157,7 +158,7 @@ cudaError_t mark(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* counts
   const int margin = static_cast<int>(std::min<std::int64_t>(reach, kMostMargin));
   const std::size_t shared =
       sizeof(PeakKey<T>) * (kTileWidth + 2 * wide_margin<T>(margin)) * (kTileHeight + 2 * margin);
-  const auto tiles = static_cast<unsigned>(across * down * maps.maps);
+  const unsigned tiles = blocks_across(across * down * maps.maps);
   const cudaError_t error = maps.smooth
                                 ? LAUNCH((mark_tiles<T, true>), tiles, kThreads, shared, stream,
                                          scores, shape, margin, threshold, bits, counts)
@@ -165,9 +166,8 @@ cudaError_t mark(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* counts
                                          scores, shape, margin, threshold, bits, counts);
   if (error != cudaSuccess || reach <= margin) return error;
   const std::int64_t words = maps.words() * maps.maps;
-  const auto blocks = static_cast<unsigned>((words * 32 + kThreads - 1) / kThreads);
-  return LAUNCH(check_windows<T>, blocks, kThreads, 0, stream, scores, shape,
-                static_cast<int>(reach), maps.smooth, threshold, words, bits, counts);
+  return LAUNCH(check_windows<T>, blocks_across(words, kThreads / 32), kThreads, 0, stream, scores,
+                shape, static_cast<int>(reach), maps.smooth, threshold, words, bits, counts);
 }
 
 // The sum of the values of the threads before this one; *all becomes the sum of every thread's.

@@ -1,3 +1,9 @@
+// Floor: forward 8 bytes a pixel read and, where a gradient will be wanted, 4 written; backward 4
+// read and 4 written (float32), and about 65 operations a pixel, see cpu/focal_loss.h. Not yet
+// measured on a GPU.
+//
+// Each thread takes four neighbouring pixels by accesses of 16 bytes (8 where they are 16-bit
+// numbers). A block adds up its losses in float64 and writes their sum; one block more adds those.
 #include "cuda/focal_loss.h"
 
 #include "cuda/quad.h"

@@ -1,8 +1,5 @@
 // The focal losses on a GPU.
 //
-// Floor: as in cpu/focal_loss.h, 20 bytes a pixel for forward and backward, 2 fewer each way for a
-// 16-bit prediction. Speed was not measured: no GPU was at hand.
-//
 // Launches only: nothing waits, nothing is added atomically, a CUDA graph can hold all of it.
 #pragma once
 

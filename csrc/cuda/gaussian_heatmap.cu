@@ -72,7 +72,8 @@ __global__ void __launch_bounds__(kPrepareThreads)
   const std::int64_t cols = (options.width - 1) / options.stride + 1;
   HeatmapPoint<T> point{};
   // A label out of range, which Python refuses where it can look, draws nothing.
-  point.label = labels == nullptr ? 0 : static_cast<int>(labels[index]);
+  const std::int64_t label = labels == nullptr ? 0 : labels[index];
+  point.label = label >= 0 && label < options.classes ? static_cast<int>(label) : -1;
   if (!is_finite(x) || !is_finite(y) || !is_finite(width) || width <= 0.0) {
     // Python refuses such a point; in a compiled graph, where it cannot look, the map becomes NaN.
     point.down.last = static_cast<std::int32_t>(rows - 1);
@@ -104,9 +105,9 @@ cudaError_t gaussian_heatmap(const double* xy, const double* sigma, const std::i
   auto* points = static_cast<HeatmapPoint<T>*>(prepared);
   const std::int64_t count = offsets[sets];
   if (count > 0) {
-    const auto blocks = static_cast<unsigned>((count - 1) / kPrepareThreads + 1);
-    const cudaError_t error = LAUNCH((prepare<T>), blocks, kPrepareThreads, 0, stream, xy, sigma,
-                                     labels, count, options, points);
+    const cudaError_t error =
+        LAUNCH((prepare<T>), blocks_across(count, kPrepareThreads), kPrepareThreads, 0, stream, xy,
+               sigma, labels, count, options, points);
     if (error != cudaSuccess) return error;
   }
   const PlaneShape shape{(options.height - 1) / options.stride + 1,

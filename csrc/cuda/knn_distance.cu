@@ -118,8 +118,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 dim3 grid_of(std::int64_t largest, int queries, int sets) {
-  return dim3(static_cast<unsigned>((largest + queries - 1) / queries),
-              static_cast<unsigned>(sets));
+  return dim3(blocks_across(largest, queries), static_cast<unsigned>(sets));
 }
 
 }  // namespace

@@ -5,7 +5,10 @@
 //
 // The error is the launch's own; what happens while the kernel runs shows up at the next call that
 // waits. Dynamic shared memory, aligned to 16 bytes:  T* tile = dynamic_shared<T>();
+// A grid's size comes from blocks_across(...), so that one too large is an error.
 #pragma once
+
+#include <cstdint>
 
 #if defined(FASTCOUNT_EMULATOR)
 
@@ -46,3 +49,15 @@ __device__ __forceinline__ T* dynamic_shared() {
 
 #endif
 #endif
+
+namespace fastcount::cuda {
+
+// How many blocks of `each` elements hold `count` of them. Where no GPU takes so many the greatest
+// number is returned, with which a launch fails: cut to 32 bits it might be small, and the work
+// half done without a word.
+inline unsigned blocks_across(std::int64_t count, std::int64_t each = 1) {
+  const std::int64_t blocks = (count + each - 1) / each;
+  return blocks <= INT32_MAX ? static_cast<unsigned>(blocks) : UINT32_MAX;
+}
+
+}  // namespace fastcount::cuda

@@ -173,7 +173,7 @@ cudaError_t neighbour_distance_map(const double* points, const std::int64_t* off
   const std::int64_t across = (grid.cols + kSide - 1) / kSide;
   return for_each_table(
       offsets, sets, cudaSuccess, [&](const SetTable& table, std::int64_t largest) -> cudaError_t {
-        const dim3 blocks(static_cast<unsigned>(down * across), static_cast<unsigned>(table.sets));
+        const dim3 blocks(blocks_across(down * across), static_cast<unsigned>(table.sets));
         const std::int64_t nearest = std::min(k, largest);
         if (nearest <= 4) {
           return LAUNCH((measure<4>), blocks, kThreads, 0, stream, pairs, table, k, grid, across,

@@ -16,6 +16,9 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kChunk = 1024;  // records sorted in shared memory
+// The list is mostly far shorter than the room for it, so a merge is not worth a block for every
+// 256 places: so many blocks walk along the list.
+constexpr std::int64_t kMergeBlocks = 2048;
 constexpr std::int32_t kNoMap = std::numeric_limits<std::int32_t>::max();
 
 // Each block writes the peaks of one segment of marks, in reading order.
@@ -103,29 +106,36 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) peaks[first + i] = chunk[i];
 }
 
-// Merges runs of `run` records in pairs.
-__global__ void __launch_bounds__(kThreads) merge_runs(const std::int64_t* total, std::int64_t run,
-                                                       const PeakRecord* from, PeakRecord* to) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const std::int64_t count = *total;
-  if (i >= count) return;
-  const PeakRecord mine = from[i];
-  const std::int64_t pair = i / (2 * run) * (2 * run);
-  const bool upper = i - pair >= run;
-  const std::int64_t own = upper ? pair + run : pair;
-  const std::int64_t other = upper ? pair : pair + run;
-  std::int64_t low = min(other, count);
-  std::int64_t high = min(other + run, count);
+// How many of the sorted records `low` .. `high` - 1 come before `mine`.
+__device__ __forceinline__ std::int64_t rank_among(const PeakRecord* sorted, std::int64_t low,
+                                                   std::int64_t high, const PeakRecord& mine) {
   const std::int64_t begin = low;
   while (low < high) {
     const std::int64_t middle = low + (high - low) / 2;
-    if (comes_first(from[middle], mine)) {
+    if (comes_first(sorted[middle], mine)) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  to[pair + (i - own) + (low - begin)] = mine;
+  return low - begin;
+}
+
+// Merges runs of `run` records in pairs.
+__global__ void __launch_bounds__(kThreads) merge_runs(const std::int64_t* total, std::int64_t run,
+                                                       const PeakRecord* from, PeakRecord* to) {
+  const std::int64_t count = *total;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count;
+       i += step) {
+    const PeakRecord mine = from[i];
+    const std::int64_t pair = i / (2 * run) * (2 * run);
+    const bool upper = i - pair >= run;
+    const std::int64_t own = upper ? pair + run : pair;
+    const std::int64_t other = upper ? pair : pair + run;
+    const std::int64_t before = rank_among(from, min(other, count), min(other + run, count), mine);
+    to[pair + (i - own) + before] = mine;
+  }
 }
 
 template <typename T>
@@ -171,10 +181,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-unsigned blocks_for(std::int64_t count, std::int64_t of_a_block) {
-  return static_cast<unsigned>((count + of_a_block - 1) / of_a_block);
-}
-
 }  // namespace
 
 cudaError_t list_peaks(const PeakMaps& maps, const std::uint32_t* bits, const std::int64_t* starts,
@@ -186,16 +192,16 @@ cudaError_t list_peaks(const PeakMaps& maps, const std::uint32_t* bits, const st
   const std::int64_t* total = starts + maps.maps * segments;
   cudaError_t error = visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
-    return LAUNCH(collect<T>, static_cast<unsigned>(maps.maps * segments), kThreads, 0, stream,
+    return LAUNCH(collect<T>, blocks_across(maps.maps * segments), kThreads, 0, stream,
                   static_cast<const T*>(maps.scores), static_cast<int>(maps.height),
                   static_cast<int>(maps.width), maps.smooth, static_cast<int>(maps.row_words()),
                   static_cast<int>(segments), bits, starts, capacity, peaks);
   });
   if (error != cudaSuccess) return error;
-  error = LAUNCH(sort_chunks, blocks_for(capacity, kChunk), kThreads, 0, stream, total, peaks);
+  error = LAUNCH(sort_chunks, blocks_across(capacity, kChunk), kThreads, 0, stream, total, peaks);
   for (std::int64_t run = kChunk; error == cudaSuccess && run < capacity; run *= 2) {
-    error = LAUNCH(merge_runs, blocks_for(capacity, kThreads), kThreads, 0, stream, total, run,
-                   peaks, spare);
+    const unsigned blocks = blocks_across(std::min(capacity, kMergeBlocks * kThreads), kThreads);
+    error = LAUNCH(merge_runs, blocks, kThreads, 0, stream, total, run, peaks, spare);
     std::swap(peaks, spare);
   }
   *sorted = peaks;
@@ -209,7 +215,7 @@ cudaError_t write_peaks(const PeakMaps& maps, const PeakRecord* sorted, std::int
   if (capacity == 0) return cudaSuccess;
   return visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
-    return LAUNCH(write<T>, blocks_for(capacity, kThreads), kThreads, 0, stream, sorted,
+    return LAUNCH(write<T>, blocks_across(capacity, kThreads), kThreads, 0, stream, sorted,
                   static_cast<int>(maps.width), maps.maps, static_cast<int>(maps.segments()),
                   starts, kept_starts, channels, reinterpret_cast<float2*>(points),
                   static_cast<T*>(values), batch, channel);
@@ -221,7 +227,7 @@ cudaError_t pad_peaks(const PeakMaps& maps, const PeakRecord* sorted, const std:
                       void* values, std::int64_t* valid, cudaStream_t stream) {
   return visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
-    return LAUNCH(pad<T>, blocks_for(maps.maps * slots, kThreads), kThreads, 0, stream, sorted,
+    return LAUNCH(pad<T>, blocks_across(maps.maps * slots, kThreads), kThreads, 0, stream, sorted,
                   static_cast<int>(maps.width), maps.maps, static_cast<int>(maps.segments()),
                   starts, kept_starts, slots, reinterpret_cast<float2*>(points),
                   static_cast<T*>(values), valid);

@@ -1,3 +1,8 @@
+// Floor: forward 8 bytes a pixel read; backward 8 read and 4 written (float32); about 9 operations
+// a pixel forward, 7 backward. Not yet measured on a GPU.
+//
+// Each thread takes four neighbouring pixels by accesses of 16 bytes (8 where they are 16-bit
+// numbers). A block adds up its losses in float64 and writes their sum; one block more adds those.
 #include "cuda/smooth_l1.h"
 
 #include "cuda/quad.h"

@@ -1,8 +1,5 @@
 // The weighted smooth L1 on a GPU.
 //
-// Floor: forward 8 bytes a pixel read; backward 8 read and 4 written; 2 fewer each way for a 16-bit
-// prediction. Speed was not measured: no GPU was at hand.
-//
 // Launches only: nothing waits, nothing is added atomically, a CUDA graph can hold all of it.
 #pragma once
 

@@ -1,4 +1,6 @@
 // Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one written).
+// Work: k * k comparisons and two exponentials a pixel forward, 3 k * k comparisons and three
+// exponentials backward. Not yet measured on a GPU.
 //
 // A block holds 32 x 16 pixels and a margin in shared memory, read 16 bytes at a time where a row
 // is aligned so: one radius forward, two backward, where every pixel of the inner margin finds its
@@ -6,8 +8,7 @@
 // order: no atomics, the same bits every time. Results are collected in shared memory, to be
 // written 16 bytes at a time, too. The sums are made of the blocks' sums, in float64, in their
 // order. For windows too large for that (radius above 8) the maxima are looked for in global
-// memory, and backward keeps what each pixel passes, and to whom, in scratch memory. Not yet
-// measured on a GPU.
+// memory, and backward keeps what each pixel passes, and to whom, in scratch memory.
 #include "cuda/soft_count.h"
 
 #include <algorithm>
@@ -50,9 +51,17 @@ __device__ __forceinline__ Tile<compute_t<T>> tile_around(compute_t<T>* values, 
 }
 
 template <typename T>
-std::size_t tile_bytes(int margin) {
+constexpr std::size_t tile_bytes(int margin) {
   return sizeof(compute_t<T>) * static_cast<std::size_t>(kTileWidth + 2 * wide_margin<T>(margin)) *
          static_cast<std::size_t>(kTileHeight + 2 * margin);
+}
+
+// What backward_in_tile wants: the tile, and what each pixel of the inner margin passes, to whom.
+template <typename T>
+constexpr std::size_t backward_bytes(int radius) {
+  return tile_bytes<T>(2 * radius) + (sizeof(compute_t<T>) + sizeof(int)) *
+                                         static_cast<std::size_t>(kTileWidth + 2 * radius) *
+                                         static_cast<std::size_t>(kTileHeight + 2 * radius);
 }
 
 template <typename T>
@@ -327,10 +336,6 @@ SoftCountRule<Value> rule_of(const SoftMaps& maps) {
           static_cast<Value>(maps.threshold)};
 }
 
-unsigned blocks_for(std::int64_t pixels) {
-  return static_cast<unsigned>((pixels + kThreads - 1) / kThreads);
-}
-
 }  // namespace
 
 std::int64_t SoftMaps::tiles() const {
@@ -346,13 +351,13 @@ cudaError_t soft_forward(const SoftMaps& maps, void* out, double* partial, void*
   return visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
     using Value = compute_t<T>;
-    const cudaError_t error = LAUNCH(
-        forward<T>, static_cast<unsigned>(maps.maps * tiles), kThreads, tile_bytes<T>(margin),
-        stream, static_cast<const T*>(maps.heatmap), shape, rule_of<Value>(maps), maps.detect,
-        static_cast<T*>(out), sums == nullptr ? nullptr : partial);
+    const cudaError_t error =
+        LAUNCH(forward<T>, blocks_across(maps.maps * tiles), kThreads, tile_bytes<T>(margin),
+               stream, static_cast<const T*>(maps.heatmap), shape, rule_of<Value>(maps),
+               maps.detect, static_cast<T*>(out), sums == nullptr ? nullptr : partial);
     if (error != cudaSuccess || sums == nullptr) return error;
-    return LAUNCH(add_tiles<T>, static_cast<unsigned>(maps.maps), kThreads, 0, stream, partial,
-                  tiles, static_cast<T*>(sums));
+    return LAUNCH(add_tiles<T>, blocks_across(maps.maps), kThreads, 0, stream, partial, tiles,
+                  static_cast<T*>(sums));
   });
 }
 
@@ -373,25 +378,20 @@ cudaError_t soft_backward(const SoftMaps& maps, const void* grad, const void* gr
     const Gradients<T> gradients{static_cast<const T*>(grad), static_cast<const T*>(grad_sum)};
     const SoftCountRule<Value> rule = rule_of<Value>(maps);
     if (shape.radius <= kMostMargin) {
-      const int r = shape.radius;
-      const std::size_t inner =
-          static_cast<std::size_t>(kTileWidth + 2 * r) * (kTileHeight + 2 * r);
-      const std::size_t shared = tile_bytes<T>(2 * r) + (sizeof(Value) + sizeof(int)) * inner;
-      const cudaError_t error =
-          cudaFuncSetAttribute(backward_in_tile<T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(shared));
-      if (error != cudaSuccess) return error;
-      return LAUNCH(backward_in_tile<T>, static_cast<unsigned>(maps.maps * maps.tiles()), kThreads,
-                    shared, stream, heatmap, gradients, shape, rule, maps.detect,
-                    static_cast<T*>(out));
+      // No more than every GPU gives without being asked, the results' own included.
+      static_assert(backward_bytes<T>(kMostMargin) + sizeof(Wide<T>) * kResults<T> <= 48 * 1024);
+      const std::size_t shared = backward_bytes<T>(shape.radius);
+      return LAUNCH(backward_in_tile<T>, blocks_across(maps.maps * maps.tiles()), kThreads, shared,
+                    stream, heatmap, gradients, shape, rule, maps.detect, static_cast<T*>(out));
     }
     auto* splits = static_cast<Split<Value>*>(scratch);
     auto* receivers = reinterpret_cast<int*>(splits + total);
-    const cudaError_t error = LAUNCH(split_all<T>, blocks_for(total), kThreads, 0, stream, heatmap,
-                                     gradients, shape, rule, maps.detect, total, splits, receivers);
+    const cudaError_t error =
+        LAUNCH(split_all<T>, blocks_across(total, kThreads), kThreads, 0, stream, heatmap,
+               gradients, shape, rule, maps.detect, total, splits, receivers);
     if (error != cudaSuccess) return error;
-    return LAUNCH(gather_all<T>, blocks_for(total), kThreads, 0, stream, shape, total, splits,
-                  receivers, static_cast<T*>(out));
+    return LAUNCH(gather_all<T>, blocks_across(total, kThreads), kThreads, 0, stream, shape, total,
+                  splits, receivers, static_cast<T*>(out));
   });
 }
 

@@ -2,7 +2,8 @@
 // the points of its picture in order and keeps those that reach the tile, weighs them 16 at a time
 // in shared memory and adds them up in registers. Each cell is written once, and it receives its
 // points in their order: no atomics, the same bits every run, and no sorting beforehand, because a
-// test of a point against a tile costs far less than its kernel does.
+// test of a point against a tile costs far less than its kernel does. The floors of what is drawn
+// stand in density_map.cu and gaussian_heatmap.cu; not yet measured on a GPU.
 //
 // Point (a type of the operator's own, in global memory):
 //   int label                                     the plane it is drawn on
@@ -145,13 +146,12 @@ cudaError_t draw_all(const Point* points, const std::int64_t* offsets, std::int6
                      PlaneShape shape, T ceiling, T* maps, cudaStream_t stream) {
   const std::int64_t tiles =
       ((shape.cols - 1) / kTile + 1) * ((shape.rows - 1) / kTile + 1) * shape.planes;
-  if (tiles > INT32_MAX) return cudaErrorInvalidConfiguration;
-  return for_each_table(
-      offsets, sets, cudaSuccess, [&](const SetTable& table, std::int64_t) -> cudaError_t {
-        const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(table.sets));
-        return LAUNCH((draw_tiles<T, Point, kMaximum>), grid, kTileThreads, 0, stream, points,
-                      table, shape, ceiling, maps);
-      });
+  return for_each_table(offsets, sets, cudaSuccess,
+                        [&](const SetTable& table, std::int64_t) -> cudaError_t {
+                          const dim3 grid(blocks_across(tiles), static_cast<unsigned>(table.sets));
+                          return LAUNCH((draw_tiles<T, Point, kMaximum>), grid, kTileThreads, 0,
+                                        stream, points, table, shape, ceiling, maps);
+                        });
 }
 
 }  // namespace fastcount::cuda

@@ -91,7 +91,7 @@ cudaError_t top_peaks_mask(Number number, const void* peaks, const std::int64_t*
                            cudaStream_t stream) {
   return visit_number(number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
-    return LAUNCH(mask_top<T>, static_cast<unsigned>(count), kThreads, 0, stream,
+    return LAUNCH(mask_top<T>, blocks_across(count), kThreads, 0, stream,
                   static_cast<const T*>(peaks), t, pixels, static_cast<T*>(mask));
   });
 }

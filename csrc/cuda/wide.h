@@ -17,7 +17,7 @@ constexpr int kWide = 16 / static_cast<int>(sizeof(T));
 // `margin` columns rounded up to whole accesses, so that a tile with such a margin begins where its
 // row is aligned.
 template <typename T>
-FASTCOUNT_HD int wide_margin(int margin) {
+constexpr FASTCOUNT_HD int wide_margin(int margin) {
   return (margin + kWide<T> - 1) / kWide<T> * kWide<T>;
 }
 

@@ -72,6 +72,9 @@ def test_a_launch_that_no_gpu_would_take_is_refused(trials: ctypes.CDLL) -> None
     values = torch.zeros(1, 8)
     assert trials.trial_row_sums(pointer(values), 0, 8, pointer(values), 1) == 9
     assert trials.trial_reversed(pointer(values), 1, 8, pointer(values), 20000) == 1
+    for blocks in (2**31, 2**32 + 5, 2**40):  # not cut to 32 bits, which might be few
+        assert trials.trial_blocks(ctypes.c_longlong(blocks)) == 9
+    assert trials.trial_blocks(ctypes.c_longlong(1000)) == 0
     trials.emulator_clear()
 
 

@@ -31,6 +31,8 @@ __global__ void reversed_rows(const float* values, int columns, float* out) {
   for (int i = threadIdx.x; i < columns; i += blockDim.x) out[start + i] = row[columns - 1 - i];
 }
 
+__global__ void nothing(int) {}
+
 enum Mistake { kHalfTheBlockWaits, kReturnedLaneInMask, kTrap };
 
 __global__ void mistaken(int mistake, int* out) {
@@ -66,6 +68,11 @@ int trial_reversed(const float* values, int rows, int columns, float* out, int h
 
 int trial_mistake(int mistake, int* out) {
   return LAUNCH(mistaken, 1, 64, 0, nullptr, mistake, out);
+}
+
+// A grid of `count` blocks, none of which does anything.
+int trial_blocks(long long count) {
+  return LAUNCH(nothing, fastcount::cuda::blocks_across(count), 1, 0, nullptr, 0);
 }
 
 int trial_doubled(const void* in, int count, void* out, int number) {
