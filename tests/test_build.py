@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,8 @@ import torch
 from fastcount.ops import native
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+#: pybind11 binds to one Python, and the file's name says to which.
+RUNTIME = f"_C_numpy{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +169,27 @@ def functions_with(register: str, library: Path) -> set[str]:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="for x86-64 only")
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump of binutils")
-def test_wide_instructions_are_used_only_where_the_processor_has_them() -> None:
+@pytest.mark.parametrize(("name", "least"), [("_C", 20), ("_C_numpy", 5)])
+def test_wide_instructions_are_used_only_where_the_processor_has_them(
+    name: str, least: int
+) -> None:
     """A loop exists for plain x86-64, for AVX2 and for AVX-512, and the loader chooses: nothing
     outside the last may touch a register of 512 bits, or a machine with AVX2 only would stop."""
-    library = native._find("_C")
+    library = native._find(name)
     assert library is not None
     avx512 = functions_with("%zmm", library)
     avx2 = functions_with("%ymm", library)
-    assert len(avx512) > 20
+    assert len(avx512) > least
     assert all(name.endswith("x86_64_v4") for name in avx512), avx512
     assert all(name.endswith(("x86_64_v3", "x86_64_v4")) for name in avx2), avx2
     without = {name.removesuffix("_v4") + "_v3" for name in avx512} - avx2
     assert len(without) < len(avx512) // 4, without  # the same loops in AVX2
+
+
+def test_pybind11_may_be_missing(setup_py: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every torch brings a copy of its headers."""
+    monkeypatch.setitem(sys.modules, "pybind11", None)
+    assert Path(setup_py.pybind11_include(), "pybind11", "numpy.h").is_file()
 
 
 def build(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -204,7 +216,7 @@ def test_a_build_without_cuda(tmp_path: Path) -> None:
     done = build(tmp_path, FASTCOUNT_CUDA="0")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     built = sorted(path.name for path in (tmp_path / "copy" / "fastcount").glob("*.so"))
-    assert built == ["_C.abi3.so"]
+    assert built == ["_C.abi3.so", RUNTIME]
 
 
 @pytest.mark.slow
@@ -216,4 +228,4 @@ def test_a_cuda_build_needs_no_gpu(tmp_path: Path) -> None:
     done = build(tmp_path, FASTCOUNT_CUDA="1", TORCH_CUDA_ARCH_LIST="8.0", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     built = sorted(path.name for path in (tmp_path / "copy" / "fastcount").glob("*.so"))
-    assert built == ["_C.abi3.so", "_C_cuda.abi3.so"]
+    assert built == ["_C.abi3.so", "_C_cuda.abi3.so", RUNTIME]

@@ -93,7 +93,9 @@ class Counter:
         stitcher = Stitcher(cuts, self.engine.classes)
         done = 0
         for windows in _in_groups(cuts.windows(), batch_size):
-            batch = np.stack([cut(picture, cuts, window, tiling.fill) for window in windows])
+            batch = np.empty((len(windows), *cuts.tile, 3), np.uint8)
+            for window, tile_pixels in zip(windows, batch, strict=True):
+                cut(picture, cuts, window, tiling.fill, tile_pixels)
             for window, result in zip(windows, self.engine.run(batch), strict=True):
                 stitcher.add(window, result)
             done += len(windows)

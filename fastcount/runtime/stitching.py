@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.counting import Counting
+from fastcount.runtime import native
 from fastcount.runtime.engine import TileResult
 from fastcount.runtime.tiling import Plan, Span, Window
 
@@ -48,9 +49,7 @@ class Stitcher:
         keep = self._keep(window, result)
         found = kept = 0.0
         if result.density is not None:
-            core = self._place(window, result.density, result.stride)
-            found = float(result.density.sum(dtype=np.float64))
-            kept = float(core.sum(dtype=np.float64))
+            found, kept = self._place(window, result.density, result.stride)
         elif keep is not None:
             found, kept = float(len(keep)), float(np.count_nonzero(keep))
         self._count += kept + (result.count - found) * share
@@ -109,8 +108,8 @@ class Stitcher:
     def _append(self, name: str, values: NDArray[np.generic]) -> None:
         self._lists.setdefault(name, []).append(values)
 
-    def _place(self, window: Window, density: Floats, stride: float | None) -> Floats:
-        """Copies the core of a tile's density into the map, and returns that core."""
+    def _place(self, window: Window, density: Floats, stride: float | None) -> tuple[float, float]:
+        """Copies the core of a tile's density into the map; the sums of the tile and the core."""
         rows, columns = window.rows, window.columns
         if not stride or any(
             abs((span.stop - span.start) / stride - cells) > 1e-6
@@ -127,9 +126,8 @@ class Stitcher:
             self._stride = stride
         v0, v1, u0, u1 = *_cells(rows, stride), *_cells(columns, stride)
         top, left = round(rows.start / stride), round(columns.start / stride)
-        core = density[v0 - top : v1 - top, u0 - left : u1 - left]
-        self._density[v0:v1, u0:u1] = core
-        return core
+        core = (v0 - top, v1 - top, u0 - left, u1 - left)
+        return native.place_core(density, core, self._density, (v0, u0))
 
     def _add_classes(
         self, result: TileResult, keep: NDArray[np.bool_] | None, share: float

@@ -1,4 +1,4 @@
-#include "cpu/find_peaks.h"
+#include "cpu/peak_search.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -16,11 +16,10 @@ namespace {
 
 using cpu::Peak;
 using cpu::PeakRule;
+using cpu::PeaksOfMaps;
+using cpu::write_peak;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
-
-template <typename T>
-using PeaksOfMaps = std::vector<std::vector<Peak<T>>>;
 
 PeakRule check_rule(const Tensor& scores, std::int64_t kernel_size, double threshold, bool smooth,
                     std::int64_t max_peaks) {
@@ -38,61 +37,15 @@ PeakRule check_rule(const Tensor& scores, std::int64_t kernel_size, double thres
   return {height, width, kernel_size / 2, threshold, smooth};
 }
 
-// The peaks of each map in falling order, at most `max_peaks` of them. Strips of rows are searched
-// in parallel and joined in order, so the result does not depend on the number of threads.
 template <typename T>
 PeaksOfMaps<T> peaks_of_maps(const Tensor& scores, const PeakRule& rule, std::int64_t max_peaks) {
-  const std::int64_t maps = scores.size(0) * scores.size(1);
-  const std::int64_t pixels = rule.height * rule.width;
-  PeaksOfMaps<T> found(static_cast<std::size_t>(maps));
-  if (maps * pixels == 0) return found;
   const Tensor held = torch::stable::contiguous(scores);
-  const T* values = held.const_data_ptr<T>();
-
-  // Tall enough that the rows looked at on either side are few beside the strip's own.
-  const std::int64_t rows = std::min(
-      rule.height,
-      std::max({std::int64_t{16}, 4 * std::min(rule.radius, rule.height), 32768 / rule.width}));
-  const std::int64_t strips = (rule.height - 1) / rows + 1;
-  PeaksOfMaps<T> parts(static_cast<std::size_t>(maps * strips));
-  const std::int64_t grain = 65536 / (rows * rule.width) + 1;
-  torch::stable::parallel_for(0, maps * strips, grain, [&](std::int64_t begin, std::int64_t end) {
-    cpu::PeakScratch<T> scratch;
-    for (std::int64_t part = begin; part < end; ++part) {
-      const std::int64_t first = part % strips * rows;
-      cpu::find_strip(values + part / strips * pixels, rule, first,
-                      std::min(first + rows, rule.height), scratch,
-                      parts[static_cast<std::size_t>(part)]);
-    }
-  });
-  torch::stable::parallel_for(0, maps, 64, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<Peak<T>> spare;
-    for (std::int64_t map = begin; map < end; ++map) {
-      std::vector<Peak<T>>& peaks = found[static_cast<std::size_t>(map)];
-      peaks = std::move(parts[static_cast<std::size_t>(map * strips)]);
-      std::size_t total = peaks.size();
-      for (std::int64_t strip = 1; strip < strips; ++strip) {
-        total += parts[static_cast<std::size_t>(map * strips + strip)].size();
-      }
-      peaks.reserve(total);
-      for (std::int64_t strip = 1; strip < strips; ++strip) {
-        const auto& more = parts[static_cast<std::size_t>(map * strips + strip)];
-        peaks.insert(peaks.end(), more.begin(), more.end());
-      }
-      cpu::sort_peaks(peaks, spare);
-      if (static_cast<std::int64_t>(peaks.size()) > max_peaks) {
-        peaks.resize(static_cast<std::size_t>(max_peaks));
-      }
-    }
-  });
-  return found;
-}
-
-template <typename T>
-void write_peak(const Peak<T>& peak, std::int32_t width, float* point, T* score) {
-  point[0] = static_cast<float>(peak.index % width);
-  point[1] = static_cast<float>(peak.index / width);
-  *score = value_of_key<T>(peak.key);
+  const auto parallel_for = [](std::int64_t begin, std::int64_t end, std::int64_t grain,
+                               const auto& body) {
+    torch::stable::parallel_for(begin, end, grain, body);
+  };
+  return cpu::peaks_of_maps(held.const_data_ptr<T>(), scores.size(0) * scores.size(1), rule,
+                            max_peaks, parallel_for);
 }
 
 template <typename T>
