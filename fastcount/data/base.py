@@ -27,10 +27,11 @@ class CountingDataset(Dataset[Sample], ABC):
     A reader fills ``ids`` (one unique name a picture, in a fixed order) and says where a
     picture lies and what its annotation holds; the sample is put together here. Annotations are
     read one at a time, so a broken file is an error of its own sample only. ``classes`` names
-    the labels.
+    the labels; ``rendered``: whether the pictures were made, not taken.
     """
 
     name: ClassVar[str]
+    rendered: ClassVar[bool] = False
     ids: tuple[str, ...]
     classes: tuple[str, ...] = ("object",)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ Scene = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 class Rendered(CountingDataset):
     """Picture i is what :meth:`render` makes of ``seed`` + i and ``size`` alone."""
+
+    rendered: ClassVar[bool] = True
 
     def __init__(self, number: int, size: int, seed: int) -> None:
         self.size, self.seed = size, seed

@@ -102,6 +102,7 @@ class Synthetic(CountingDataset):
     """
 
     name: ClassVar[str] = "synthetic"
+    rendered: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -56,7 +56,8 @@ class Config:
     same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours, ``beta``
     x mean of k, clipped to [``low``, ``high``] pixels; absent: the model's own width.
     ``calibrate``: scale the trained model's counts by the factor that is best on the validation
-    pictures, and its standard deviations, where it has them, to the errors left there.
+    pictures, and its standard deviations, where it has them, to the errors left there; rendered
+    pictures count for that only where there are no others.
     ``crop``: (height, width) of the crops; a model that takes pictures whole is trained on whole
     ones, of the size that it takes them at.
     """

@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
     RichProgressBar,
+    Timer,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -81,7 +82,8 @@ def fit(
     last = ModelCheckpoint(
         folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    callbacks: list[Callback] = [best, last, LearningRateMonitor()]
+    timer = Timer()  # goes on counting where a stopped run left it
+    callbacks: list[Callback] = [best, last, timer, LearningRateMonitor()]
     if config.ema:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     if sys.stderr.isatty():
@@ -121,6 +123,7 @@ def fit(
     result = folder / f"{config.name}.safetensors"
     if trainer.is_global_zero:
         card = _card(config, path, overrides, pictures, float(best.best_model_score or 0))
+        card["seconds"] = round(timer.time_elapsed())
         if isinstance(model, BoxDetector):
             card |= _choose_threshold(model, pictures)
         if config.calibrate:
@@ -169,10 +172,16 @@ def _choose_threshold(model: BoxDetector, pictures: PicturesModule) -> dict[str,
 
 
 def _calibrate(model: CountingModel, pictures: PicturesModule) -> dict[str, float]:
-    """Scales ``model`` to its validation pictures and returns the factors."""
+    """Scales ``model`` to its validation pictures and returns the factors.
+
+    Rendered ones are left out where there are others: what a model misses in them says how the
+    renderer differs from the world.
+    """
     counter = Counter(TorchEngine(copy.deepcopy(model)))
+    subsets = list(pictures.validation.values())
+    real = [subset for subset in subsets if not subset.dataset.rendered]
     sets, deviations = [], []
-    for subset in pictures.validation.values():
+    for subset in real or subsets:
         pairs = []
         for sample in (subset[i] for i in range(len(subset))):
             counting = counter(sample["image"].permute(1, 2, 0).numpy())

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import Subset
 
+from fastcount.data.discs import Discs
+from fastcount.data.sample import Annotation
 from fastcount.models import create_model
 from fastcount.training.calibration import best_factor, best_std_factor
+from fastcount.training.fit import _calibrate
 
 
 def test_factor_is_the_best_of_many() -> None:
@@ -53,3 +61,28 @@ def test_deviations_are_scaled_to_the_errors() -> None:
         assert best < -torch.distributions.Normal(truth, other * std).log_prob(counted).sum()
     assert best_std_factor(truth, std, truth) == 1.0
     assert best_std_factor(truth[:0], std[:0], truth[:0]) == 1.0
+
+
+class Taken(Discs):
+    """Pictures that pass for real ones, of which the truth is twice what can be seen."""
+
+    rendered = False
+
+    def annotation(self, index: int) -> Annotation:
+        points = super().annotation(index).points
+        return Annotation.of_points(np.concatenate([points, points]))
+
+
+def test_rendered_pictures_calibrate_only_where_there_are_no_others() -> None:
+    torch.manual_seed(0)
+    model = create_model("density_fpn", width=16, depth=1)
+    subsets = {
+        "taken": Subset(Taken(pictures=3, size=64), range(3)),
+        "rendered": Subset(Discs(pictures=3, size=64), range(3)),
+    }
+
+    def factor(*names: str) -> float:
+        pictures = SimpleNamespace(validation={name: subsets[name] for name in names})
+        return _calibrate(copy.deepcopy(model), pictures)["calibration"]
+
+    assert factor("taken", "rendered") == factor("taken") == pytest.approx(2 * factor("rendered"))
