@@ -18,17 +18,11 @@ from torch import Tensor, nn
 from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.losses import countseg as losses
-from fastcount.models.base import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    CountingModel,
-    Normalize,
-    Target,
-)
+from fastcount.models.base import CountingModel, Target
 from fastcount.models.parts.mask_proposals import propose_masks
 from fastcount.models.parts.mask_scoring import score_proposals, without_doubles
 from fastcount.models.parts.peak_response import peak_responses
-from fastcount.models.parts.timm_features import TimmFeatures
+from fastcount.models.parts.strided_features import normalization, strided_features
 from fastcount.models.registry import register
 from fastcount.ops.find_peaks import Peaks
 from fastcount.runtime.tiling import Tiling
@@ -79,7 +73,7 @@ class Instances:
 def _backbone(name: str, weights: str | None) -> tuple[nn.Module, int]:
     """Features of stride 32 and their channels."""
     if name != "resnet50":
-        features = TimmFeatures(name, (32,), weights=weights)
+        features = strided_features(name, (32,), weights=weights)
         return features, features.channels
     if weights not in (None, "imagenet"):
         raise ValueError(
@@ -105,20 +99,22 @@ class CountSeg(CountingModel):
     some out. ``rank_weight``: lambda. ``negatives``: share of the absent classes that the density
     learns from, drawn anew for every picture; the paper takes 0.1 for COCO's 80 classes.
     ``channels``: P of each branch, 1.5 x classes by default (rounded up); for few classes give
-    more. ``backbone``: ``"resnet50"``, the paper's, or a name of timm's, whose map of stride 32
-    is used. ``weights="imagenet"`` starts the backbone from ImageNet's weights, as the paper does.
+    more. ``backbone``: ``"resnet50"``, the paper's, ``"mobilenet_v2"``, or a name of timm's, whose
+    map of stride 32 is used. ``weights="imagenet"`` starts the backbone from ImageNet's weights,
+    as the paper does; for ``"mobilenet_v2"`` it is the path of an 8-bit TensorFlow Lite file, with
+    which its stem and first three blocks are frozen.
 
     The paper trains with SGD, momentum 0.9, weight decay 1e-4, 16 pictures a step, learning rate
-    1e-4 for the backbone and 1e-2 for the rest. A picture is scaled to fit 448 x 448.
+    1e-4 for the backbone and 1e-2 for the rest. A picture is scaled to fit ``size`` x ``size``
+    pixels, a multiple of 32.
 
     ``forward``: (B, 3, H, W) RGB in [0, 1] to :class:`CountSegOutput`; 448 x 448 gives 14 x 14.
 
     Raises ``ValueError`` for no classes, an unknown ``stage`` or term, ``negatives`` outside
-    0 to 1.
+    0 to 1, and a ``size`` that is no multiple of 32.
     """
 
     stride = 32
-    tiling = Tiling(mode="resize", tile=(448, 448), align=32)
 
     def __init__(
         self,
@@ -130,6 +126,7 @@ class CountSeg(CountingModel):
         negatives: float = 1.0,
         channels: int | None = None,
         backbone: str = "resnet50",
+        size: int = 448,
         weights: str | None = None,
     ) -> None:
         super().__init__()
@@ -141,17 +138,20 @@ class CountSeg(CountingModel):
             raise ValueError(f"terms: need some of {', '.join(TERMS)}, got {list(terms)}")
         if not 0 <= negatives <= 1:
             raise ValueError(f"negatives: need a share of 0 to 1, got {negatives}")
+        if size < self.stride or size % self.stride:
+            raise ValueError(f"size: need a multiple of {self.stride} pixels, got {size}")
+        self.tiling = Tiling(mode="resize", tile=(size, size), align=self.stride)
         self.classes = tuple(classes)
         self.terms = tuple(term for term in terms if stage == 2 or term != "spatial")
         self.rank_weight, self.negatives = rank_weight, negatives
         self.config = {
             **{"classes": list(classes), "stage": stage, "terms": list(terms)},
             **{"rank_weight": rank_weight, "negatives": negatives, "channels": channels},
-            "backbone": backbone,
+            **{"backbone": backbone, "size": size},
         }
         number = len(self.classes)
         own = -(-3 * number // 2) if channels is None else channels
-        self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
+        self.normalize = normalization(backbone)
         self.backbone, before = _backbone(backbone, weights)
         self.halves = nn.Conv2d(before, 2 * own, 1)
         self.category = _branch(own, number)

@@ -18,13 +18,7 @@ from torch import Tensor, nn
 from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.losses.localization import attention_loss, density_rmse_loss, localization_loss
-from fastcount.models.base import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    CountingModel,
-    Normalize,
-    Target,
-)
+from fastcount.models.base import CountingModel, Target
 from fastcount.models.parts import grid_fusion, zooming
 from fastcount.models.parts.raz_branches import (
     AttentionBranch,
@@ -33,6 +27,11 @@ from fastcount.models.parts.raz_branches import (
     enlarged,
 )
 from fastcount.models.parts.region_proposals import propose_regions
+from fastcount.models.parts.strided_features import (
+    MobileNetV2Strides,
+    normalization,
+    strided_features,
+)
 from fastcount.models.parts.timm_features import TimmFeatures
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd
 from fastcount.models.parts.zooming import Located
@@ -74,19 +73,21 @@ class RAZNetOutput:
         return self.density.sum(dim=(1, 2, 3), dtype=torch.float32)
 
 
-def _backbone(name: str, *, width: float, weights: str | None) -> VGGFrontEnd | TimmFeatures:
+def _backbone(
+    name: str, *, width: float, weights: str | None
+) -> VGGFrontEnd | TimmFeatures | MobileNetV2Strides:
     if name == "vgg16":
         return VGGFrontEnd(width=width, weights=weights)
-    return TimmFeatures(name, (8, 16), weights=weights)
+    return strided_features(name, (8, 16), weights=weights)
 
 
 class ZoomNet(nn.Module):
     """Main-Net without the counting branch: (B, 3, H, W) to the logits of points and attention."""
 
-    def __init__(self, backbone: str, *, width: float) -> None:
+    def __init__(self, backbone: str, *, width: float, weights: str | None) -> None:
         super().__init__()
-        self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
-        self.backbone = _backbone(backbone, width=width, weights=None)
+        self.normalize = normalization(backbone)
+        self.backbone = _backbone(backbone, width=width, weights=weights)
         self.localization = LocalizationBranch(self.backbone.channels, width=width)
         self.attention = AttentionBranch(self.localization.channels, width=width)
 
@@ -109,11 +110,14 @@ class RAZNet(CountingModel):
     n - 1 zooms; 2 by default in stage ``"zoom"``, where all zooms share one network, else 1.
     ``report``: what :meth:`decode` counts: ``"density"``; ``"localization"``, the number of
     points; ``"average"`` of both; ``"fusion"``, eq. 4. By default what the stage can tell.
-    ``backbone``: ``"vgg16"``, the paper's, or a name of timm's, whose maps of strides 8 and 16
-    are used. ``width`` multiplies the channels of the branches, and of ``vgg16``. ``sigma``:
-    kernel width in pixels of the density's target, or ``"adaptive"`` for the paper's 0.1 x mean
-    distance to the four nearest; a target that brings ``sigma`` is drawn with that.
-    ``weights="imagenet"`` starts the backbone from ImageNet's weights, as the paper does.
+    ``backbone``: ``"vgg16"``, the paper's, ``"mobilenet_v2"``, or a name of timm's, whose maps of
+    strides 8 and 16 are used. ``width`` multiplies the channels of the branches, and of
+    ``vgg16``. ``sigma``: kernel width in pixels of the density's target, or ``"adaptive"`` for
+    the paper's 0.1 x mean distance to the four nearest; a target that brings ``sigma`` is drawn
+    with that.
+    ``weights="imagenet"`` starts the backbone from ImageNet's weights, as the paper does; for
+    ``"mobilenet_v2"`` it is the path of an 8-bit TensorFlow Lite file, with which its stem and
+    first three blocks are frozen.
 
     The paper trains with momentum 0.95 and learning rate 1e-4, halved on a plateau. ``theta``
     (4, 4) decides the fusion; until :meth:`fit_fusion` has estimated it, it is infinite, which
@@ -153,7 +157,7 @@ class RAZNet(CountingModel):
             **{"stage": stage, "depth": depth, "report": report, "backbone": backbone},
             **{"width": width, "sigma": sigma, "gamma": gamma},
         }
-        self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
+        self.normalize = normalization(backbone)
         self.backbone = _backbone(backbone, width=width, weights=weights)
         channels = self.backbone.channels
         pretrained = weights is not None and backbone == "vgg16"
@@ -161,13 +165,14 @@ class RAZNet(CountingModel):
         self.localization = LocalizationBranch(channels, width=width)
         rich = self.localization.channels
         self.attention = AttentionBranch(2 * rich, width=width)
-        self.zoom = ZoomNet(backbone, width=width) if stage == "zoom" else None
+        self.zoom = ZoomNet(backbone, width=width, weights=weights) if stage == "zoom" else None
         self.register_buffer("theta", torch.full((grid_fusion.GRID,) * 2, torch.inf))
         self.depth = (2 if self.zoom else 1) if depth is None else depth
         self.report: Report = report or _REPORTED.get(stage, "fusion")
         self._check_options()
         for name, part in self.named_children():
-            part.requires_grad_(name in _TRAINED[stage])
+            if name not in _TRAINED[stage]:
+                part.requires_grad_(False)
         self.register_load_state_dict_pre_hook(_start_zoom_from_main)  # type: ignore[no-untyped-call]
         if self.zoom is not None:
             state = self.state_dict()

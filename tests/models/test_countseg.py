@@ -247,6 +247,8 @@ def test_wrong_arguments() -> None:
         CountSeg(terms=["class", "size"])
     with pytest.raises(ValueError, match="negatives: need a share"):
         CountSeg(negatives=10.0)
+    with pytest.raises(ValueError, match="size: need a multiple of 32 pixels, got 100"):
+        CountSeg(size=100)
     with pytest.raises(ValueError, match="only 'imagenet' can be fetched, got 'coco'"):
         create_model("countseg", weights="coco")
     model, output = small(classes=("a", "b")), _output(3)

@@ -34,10 +34,12 @@ class _Conv(nn.Conv2d):
         padding = kernel // 2 if stride == 1 else 0
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups)
 
-    def forward(self, x: Tensor) -> Tensor:
+    # Not in forward: peak back-propagation convolves with weights of its own.
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.stride[0] == 2:
-            x = F.pad(x, (0, 1, 0, 1))
-        return super().forward(x)
+            input = F.pad(input, (0, 1, 0, 1))
+        result: Tensor = super()._conv_forward(input, weight, bias)
+        return result
 
 
 class InvertedResidual(nn.Module):
@@ -63,14 +65,18 @@ class InvertedResidual(nn.Module):
 class MobileNetV2Features(nn.Module):
     """Feature maps of strides 8, 16 and 32 with 32, 96 and 320 channels.
 
-    ``forward``: (B, 3, H, W) in [-1, 1], H and W multiples of 32, to the three maps. The first
-    ``frozen`` blocks, the stem counting as one, take no gradient.
+    ``forward``: (B, 3, H, W) in [-1, 1], H and W multiples of 32, to the maps. The first
+    ``frozen`` blocks, the stem counting as one, take no gradient. ``fine``: gives the map of
+    stride 4, of 24 channels, before the others.
     """
 
-    channels = (32, 96, 320)
+    channels: tuple[int, ...] = (32, 96, 320)
 
-    def __init__(self, *, frozen: int = 4) -> None:
+    def __init__(self, *, frozen: int = 4, fine: bool = False) -> None:
         super().__init__()
+        self._given: tuple[int, ...] = (5, 12, 16)  # the last block of each stride
+        if fine:
+            self.channels, self._given = (24, *self.channels), (2, *self._given)
         self.stem = _Conv(3, 32, 3, 2)
         blocks: list[InvertedResidual] = []
         inputs = 32
@@ -83,14 +89,14 @@ class MobileNetV2Features(nn.Module):
         for module in [self.stem, *blocks][:frozen]:
             module.requires_grad_(False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = F.hardtanh(self.stem(x), 0.0, 6.0, inplace=True)
         maps = []
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in (5, 12, 16):  # the last block of each stride
+            if i in self._given:
                 maps.append(x)
-        return maps[0], maps[1], maps[2]
+        return tuple(maps)
 
 
 def load_tflite(features: MobileNetV2Features, path: str | Path) -> None:
