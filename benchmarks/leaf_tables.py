@@ -28,6 +28,7 @@ from fastcount.counting import Counting
 from fastcount.data import open_dataset
 from fastcount.data.base import CountingDataset
 from fastcount.metrics import CountAgreement, PckAP
+from fastcount.metrics.functional import std_coverage
 from fastcount.models import CountingModel
 from fastcount.models.checkpoint import load_model
 from fastcount.predict import TorchEngine
@@ -123,7 +124,7 @@ def train(name: str, options: argparse.Namespace) -> tuple[CountingModel, Path]:
         "augment": AUGMENT if network.changed else NO_AUGMENT,
         "batch_size": options.batch_size,
         "steps": options.steps,
-        "validate_every": max(1, options.steps // 10),
+        "validate_every": max(1, options.steps // 6),
         "warmup": max(1, options.steps // 20),
         "lr": options.lr,
         "backbone_lr": options.lr / 5,
@@ -177,9 +178,8 @@ def measure(
         factor = spread(model, path)
         deviations = torch.tensor([each.std for each in countings])
         for label, scaled in (("raw", deviations), ("calibrated", factor * deviations)):
-            error = (counts - truth).abs()
-            result[f"within_1_std_{label}"] = float((error <= scaled).float().mean())
-            result[f"within_2_std_{label}"] = float((error <= 2 * scaled).float().mean())
+            within = std_coverage(counts, scaled, truth).tolist()
+            result[f"within_1_std_{label}"], result[f"within_2_std_{label}"] = within
     if NETWORKS[row.network].detects and options.points_test:
         result |= localise(model, open_dataset(options.points_test))
     return result
@@ -260,7 +260,16 @@ def main() -> None:
             show(f"{title}; the paper's numbers are of CVPPP, ours of {options.test}", measured)
             results[title] = {row.title: ours for row, ours in measured}
     written = options.output / "results.json"
-    written.write_text(json.dumps({"options": vars(options), **results}, indent=1, default=str))
+    networks = {
+        name: {
+            "seconds": model.card["seconds"],
+            "validation_error": model.card["validation_error"],
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
+        for name, (model, _) in trained.items()
+    }
+    report = {"options": vars(options), "networks": networks, **results}
+    written.write_text(json.dumps(report, indent=1, default=str))
     console.print(f"written to {written}")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastcount.cli.box_scores import BoxScores
 from fastcount.cli.count import load_counter
 from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, print_table, say
 from fastcount.cli.waiting import Waiting
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fastcount.counting import Counting
+    from fastcount.data.base import CountingDataset
 
 LEVELS = 4  # GAME(0) to GAME(3): 1, 4, 16 and 64 cells
 
@@ -35,8 +37,9 @@ def evaluate(
     """Measure a model on a data set.
 
     Prints n pictures, MAE, RMSE, NAE (over pictures that hold anything), bias (mean of predicted
-    minus true), and GAME(0..3) where every picture has its true points and the model says where
-    it counts. Each picture is read once and counted in tiles, so memory does not grow.
+    minus true), GAME(0..3) where every picture has its true points and the model says where it
+    counts, and, of a model that gives deviations, the coverage: the shares of the counts within
+    one and two of them. Each picture is read once and counted in tiles, so memory does not grow.
     Exit status: 0 done, 1 some pictures failed (the rest are measured), 2 wrong usage.
     """
     from fastcount.data import open_dataset
@@ -48,8 +51,10 @@ def evaluate(
     if not len(data):
         leave(f"{dataset}: holds no pictures; check its path and options", WRONG_USAGE)
     counter = load_counter(model, device, tile)
+    boxes = BoxScores(counter) if _has_boxes(data) else None
     predicted: list[float] = []
     true: list[float] = []
+    deviations: list[float] = []
     games: list[list[float]] | None = []
     failed = 0
     with Waiting("measuring", len(data)) as waiting:
@@ -57,12 +62,16 @@ def evaluate(
             try:
                 truth = data.annotation(index)
                 counting = counter(data.picture(index), tile=tile, batch_size=batch_size)
+                if boxes is not None:
+                    counting = boxes.counted(counting, truth)
             except (ValueError, OSError, RuntimeError, MemoryError) as error:
                 say(f"{data.ids[index]}: {error}")
                 failed += 1
             else:
                 predicted.append(counting.count)
                 true.append(truth.count)
+                if counting.std is not None:
+                    deviations.append(counting.std)
                 game = None if truth.points is None else _game(counting, truth.points)
                 games = None if games is None or game is None else [*games, game]
             waiting.step()
@@ -71,6 +80,10 @@ def evaluate(
     report = {"model": model, "dataset": dataset, **_errors(predicted, true)}
     if games is not None:
         report["game"] = [sum(level) / len(games) for level in zip(*games, strict=True)]
+    if len(deviations) == len(true):
+        report["coverage"] = _coverage(predicted, deviations, true)
+    if boxes is not None:
+        report |= boxes.result()
     if failed:
         report["failed"] = failed
     if as_json:
@@ -81,6 +94,13 @@ def evaluate(
         raise typer.Exit(FAILED)
 
 
+def _has_boxes(data: CountingDataset) -> bool:
+    try:
+        return data.annotation(0).boxes is not None
+    except (ValueError, OSError):  # it will be told of when its turn comes
+        return False
+
+
 def _errors(predicted: list[float], true: list[float]) -> dict[str, Any]:
     import torch
 
@@ -89,6 +109,16 @@ def _errors(predicted: list[float], true: list[float]) -> dict[str, Any]:
     kind = torch.float64
     errors = count_error(torch.tensor(predicted, dtype=kind), torch.tensor(true, dtype=kind))
     return {"n": len(true), **{name: float(value) for name, value in errors.items()}}
+
+
+def _coverage(predicted: list[float], deviations: list[float], true: list[float]) -> list[float]:
+    import torch
+
+    from fastcount.metrics.functional import std_coverage
+
+    columns = (torch.tensor(each, dtype=torch.float64) for each in (predicted, deviations, true))
+    shares: list[float] = std_coverage(*columns).tolist()
+    return shares
 
 
 def _game(counting: Counting, points: Any) -> list[float] | None:
@@ -131,6 +161,9 @@ def _print_table(report: dict[str, Any]) -> None:
         if name == "game":
             for level, error in enumerate(value):
                 table.add_row(f"GAME({level})", f"{error:.3f}")
+        elif name == "coverage":
+            for multiple, share in enumerate(value, start=1):
+                table.add_row(f"within {multiple} std", f"{share:.3f}")
         elif isinstance(value, float):
             table.add_row(name.upper() if name != "bias" else name, f"{value:.3f}")
         else:

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from fastcount.metrics import ClassCountError, CountAgreement, CountError
-from fastcount.metrics.functional import class_count_error, count_agreement, count_error
+from fastcount.metrics.functional import (
+    class_count_error,
+    count_agreement,
+    count_error,
+    std_coverage,
+)
 
 PRED = torch.tensor([12.0, 5.0, 0.5, 30.0])
 TRUE = torch.tensor([10.0, 5.0, 0.0, 40.0])
@@ -28,6 +33,16 @@ def test_count_error_by_hand() -> None:
         "bias": (2 + 0 + 0.5 - 10) / 4,
     }
     assert floats(count_error(PRED, TRUE)) == pytest.approx(expected)
+
+
+def test_std_coverage_by_hand() -> None:
+    std = torch.tensor([2.0, 0.0, 0.3, 6.0])  # errors 2, 0, 0.5, 10
+    assert std_coverage(PRED, std, TRUE).tolist() == [0.5, 1.0]
+    assert std_coverage(PRED, std, TRUE, multiples=(0.5,)).tolist() == [0.25]
+    none = torch.zeros(0)
+    assert std_coverage(none, none, none).tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="std"):
+        std_coverage(PRED, -std, TRUE)
 
 
 def test_count_agreement_by_hand() -> None:

@@ -1,6 +1,11 @@
 """The metrics as functions of one set of tensors; they need no torchmetrics."""
 
-from fastcount.metrics.functional.counts import class_count_error, count_agreement, count_error
+from fastcount.metrics.functional.counts import (
+    class_count_error,
+    count_agreement,
+    count_error,
+    std_coverage,
+)
 from fastcount.metrics.functional.grids import (
     game,
     grid_counts_of_density,
@@ -20,4 +25,5 @@ __all__ = [
     "grid_error",
     "match_points",
     "point_pr",
+    "std_coverage",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -66,6 +68,24 @@ def count_error(pred: Tensor, target: Tensor) -> dict[str, Tensor]:
     for counts that are not finite.
     """
     return count_error_from_sums(count_error_sums(pred, target))
+
+
+def std_coverage(
+    pred: Tensor, std: Tensor, target: Tensor, *, multiples: Sequence[float] = (1.0, 2.0)
+) -> Tensor:
+    """(M,) shares in [0, 1] of counts (N,) within each multiple of their ``std`` (N,) of the truth.
+
+    Of Gaussian errors with the right deviations 0.683 are within one, 0.954 within two. 0 over no
+    pictures. Raises ``ValueError`` for unequal shapes, and for counts or deviations that are not
+    finite or, the latter, negative.
+    """
+    pred, target = check_counts(pred, target, dims=1)
+    std, _ = check_counts(std, target, dims=1)
+    if bool((std < 0).any()):
+        raise ValueError("std holds a negative number; give standard deviations")
+    error = (pred - target).abs()
+    within = torch.stack([error <= multiple * std for multiple in multiples])
+    return within.double().sum(dim=1) / max(len(error), 1)
 
 
 def count_agreement_sums(pred: Tensor, target: Tensor, *, round_counts: bool = True) -> Tensor:
