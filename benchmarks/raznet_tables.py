@@ -1,13 +1,14 @@
 """RAZ-Net's Tables 2, 3 and 4: what the paper prints beside what a trained model does.
 
     python benchmarks/raznet_tables.py MODEL --train DATASET --test DATASET
-        [--paper A|B|QNRF] [--depth 4] [--device cpu] [--json FILE] [--save FILE]
+        [--paper A|B|QNRF] [--depth 4] [--theta-pictures N] [--device cpu] [--json FILE]
+        [--save FILE]
 
 MODEL is a file of stage "zoom" (without a zooming network only depth 1 is measured). theta, one
-number a cell of the 4 x 4 grid, is estimated on the training pictures for each depth and used on
-the test pictures. --save writes the model with the theta of its own depth. Each picture goes
-through whole, as in the paper. "loc_n" looks n times: loc_1 is Main-Net alone, the paper's
-RAZ_localization, and loc_2 its RAZ_localization+.
+number a cell of the 4 x 4 grid, is estimated on the training pictures for each depth, on N of them
+where --theta-pictures is given, and used on the test pictures. --save writes the model with the
+theta of its own depth. Each picture goes through whole, as in the paper. "loc_n" looks n times:
+loc_1 is Main-Net alone, the paper's RAZ_localization, and loc_2 its RAZ_localization+.
 """
 
 from __future__ import annotations
@@ -96,12 +97,20 @@ class Seen:
         return den, loc, torch.stack(self.true_grid)
 
 
-def look(model: RAZNet, data: CountingDataset, depths: range, device: torch.device) -> Seen:
-    """Runs every picture once through Main-Net and to every depth."""
+def look(
+    model: RAZNet,
+    data: CountingDataset,
+    depths: range,
+    device: torch.device,
+    number: int | None = None,
+) -> Seen:
+    """Runs every picture, or ``number`` drawn from them, through Main-Net and to every depth."""
     seen = Seen(
         places={d: LocalizationAP() for d in depths}, hits={d: PointPR(RADII) for d in depths}
     )
-    for index in range(len(data)):
+    drawn = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:number]
+    chosen = range(len(data)) if number is None else sorted(drawn.tolist())
+    for done, index in enumerate(chosen, start=1):
         sample = data[index]
         points = sample["points"].as_subclass(Tensor).float()
         image = sample["image"].as_subclass(Tensor).to(device).float().div(255)
@@ -117,7 +126,7 @@ def look(model: RAZNet, data: CountingDataset, depths: range, device: torch.devi
                 where, scores = found[0].points.cpu(), found[0].scores.float().cpu()
                 seen.places[depth].update(where, scores, points)
                 seen.hits[depth].update(where, points)
-        print(f"{index + 1}/{len(data)} {data.ids[index]}", file=sys.stderr)
+        print(f"{done}/{len(chosen)} {data.ids[index]}", file=sys.stderr)
     return seen
 
 
@@ -181,6 +190,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, tuple[float,
     parser.add_argument("--test", required=True)
     parser.add_argument("--paper", default="", choices=["", *PAPER])
     parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--theta-pictures", type=int, help="of --train, for theta; all by default")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", help="write the numbers there, too")
     parser.add_argument("--save", help="write the model with its theta there")
@@ -190,7 +200,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, tuple[float,
     if not isinstance(model, RAZNet) or model.stage in ("counting", "localization"):
         parser.error(f"{options.model} is no RAZ-Net of stage attention, main or zoom")
     depths = range(1, (options.depth if model.zoom else 1) + 1)
-    learned = look(model, open_dataset(options.train), depths, device)
+    learned = look(model, open_dataset(options.train), depths, device, options.theta_pictures)
     theta = {depth: estimate_theta(*learned.grids(depth)) for depth in depths}
     seen = look(model, open_dataset(options.test), depths, device)
     report = {"counts": rows(seen, theta)}
