@@ -60,10 +60,12 @@ class InstanceMasks(CountingDataset):
         return self._pictures[index]
 
     def annotation(self, index: int) -> Annotation:
+        return Annotation.of_points(centroids(self.objects(index)))
+
+    def objects(self, index: int) -> NDArray[np.int64]:
+        """(H, W) numbers from 1 of the objects of picture ``index``, 0 where there is none."""
         mask = read_mask(self._masks[index], name=self.name)
-        return Annotation.of_points(
-            centroids(mask, by_region=self._instances == "regions", min_area=self._min_area)
-        )
+        return instances(mask, by_region=self._instances == "regions", min_area=self._min_area)
 
 
 def read_mask(file: Path, *, name: str) -> NDArray[np.int64]:
@@ -80,10 +82,8 @@ def read_mask(file: Path, *, name: str) -> NDArray[np.int64]:
     return mask.astype(np.int64)
 
 
-def centroids(
-    mask: NDArray[np.int64], *, by_region: bool, min_area: int = 1
-) -> NDArray[np.float32]:
-    """(N, 2) x, y of the objects of a label picture (H, W), in pixel indices.
+def instances(mask: NDArray[np.int64], *, by_region: bool, min_area: int = 1) -> NDArray[np.int64]:
+    """(H, W) numbers from 1 of the objects of a label picture (H, W), 0 elsewhere.
 
     ``by_region``: an object is an 8-connected region of one label, else all pixels of one label.
     Objects of fewer than ``min_area`` pixels are left out. Order: by label, then row by row.
@@ -97,10 +97,17 @@ def centroids(
             objects = np.where(regions > 0, regions + objects.max(), objects)
     else:
         objects = np.where(mask == 0, 0, objects + 1)
-    area = np.bincount(objects.ravel())
-    rows, columns = np.indices(mask.shape)
-    numbers = np.flatnonzero(area >= min_area)
-    numbers = numbers[numbers != 0]
-    x = np.bincount(objects.ravel(), weights=columns.ravel())[numbers] / area[numbers]
-    y = np.bincount(objects.ravel(), weights=rows.ravel())[numbers] / area[numbers]
+    kept = np.bincount(objects.ravel()) >= min_area
+    kept[0] = False
+    numbers: NDArray[np.int64] = np.where(kept, np.cumsum(kept), 0)[objects]
+    return numbers
+
+
+def centroids(objects: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(N, 2) x, y of the middles of objects numbered from 1 (H, W), in pixel indices."""
+    flat = objects.ravel()
+    rows, columns = np.indices(objects.shape)
+    area = np.bincount(flat)
+    x = np.bincount(flat, weights=columns.ravel())[1:] / area[1:]
+    y = np.bincount(flat, weights=rows.ravel())[1:] / area[1:]
     return np.stack([x, y], axis=1).astype(np.float32)

@@ -13,7 +13,7 @@ from typing import ClassVar
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.dot_pictures import read_dots
 from fastcount.data.folder import natural_key, require_files
-from fastcount.data.instance_masks import centroids, read_mask
+from fastcount.data.instance_masks import centroids, instances, read_mask
 from fastcount.data.sample import Annotation
 
 LCC_LAYOUT = "PATH/A1/{A1.csv,plant001_rgb.png,plant001_centers.png}"
@@ -91,7 +91,7 @@ class AraRosettes(CountingDataset):
 
     def annotation(self, index: int) -> Annotation:
         mask = read_mask(self._masks[index], name=self.name)
-        found = Annotation.of_points(centroids(mask, by_region=False))
+        found = Annotation.of_points(centroids(instances(mask, by_region=False)))
         if found.count != self._counts[index]:
             raise DatasetError(
                 f"{self.name}: {self._masks[index]} shows {found.count:g} leaves and "

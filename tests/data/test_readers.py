@@ -10,6 +10,7 @@ import trees
 from PIL import Image
 
 from fastcount.data import DatasetError, open_dataset
+from fastcount.data.instance_masks import InstanceMasks
 
 
 def total(spec: str) -> tuple[int, float]:
@@ -96,6 +97,13 @@ def test_instance_masks(tmp_path: Path) -> None:
     assert open_dataset(f"bbbc039:{tmp_path}?min_area=25")[0]["count"] == 1
     by_label = open_dataset(f"instance_masks:{tmp_path}?instances=labels&min_area=1")
     assert by_label[0]["count"] == 3
+    assert isinstance(by_label, InstanceMasks)
+    assert np.array_equal(by_label.objects(0), mask)
+    of_colours = open_dataset(f"bbbc039:{tmp_path}")
+    assert isinstance(of_colours, InstanceMasks)
+    numbers = of_colours.objects(0)
+    assert np.unique(numbers).tolist() == [0, 1, 2, 3]  # the speck is none
+    assert np.array_equal(numbers == 3, mask == 2)
     with pytest.raises(ValueError, match="min_area"):
         open_dataset(f"bbbc039:{tmp_path}?min_area=0")
 
