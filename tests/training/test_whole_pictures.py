@@ -160,6 +160,7 @@ def test_a_run_from_its_file_to_a_count(name: str, tmp_path: Path) -> None:
     written = fit(config)
     card = load_model(written).card
     assert card["calibration"] > 0
+    assert card["seconds"] >= 0
     assert ("std_calibration" in card) == (name == "leaf_msr")
     counting = load_with_torch(written, "cpu")(np.zeros((50, 80, 3), np.uint8))
     assert counting.size == (50, 80)
