@@ -103,9 +103,7 @@ class CenterNet(BoxDetector):
         x = self.lateral[str(_FINER[0] + 1)](maps[_FINER[0] + 1])
         for level in _FINER:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            if level in maps:  # a backbone may have no map as fine as stride 4
-                x = x + self.lateral[str(level)](maps[level])
-            x = self.smooth[str(level)](x)
+            x = self.smooth[str(level)](x + self.lateral[str(level)](maps[level]))
         return CenterNetOutput(self.heatmap(x), self.sides(x), self.offset(x), self.stride)
 
     def loss(self, output: CenterNetOutput, targets: list[Target]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ its fovea, every cell scores the class and tells the box's sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,8 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from fastcount.losses.mask_targets import owners
 from fastcount.models.parts.box_detector import BoxTruth, Detections
-from fastcount.models.parts.dense_detector import MATCHED, DenseDetector, DenseOutput
-from fastcount.models.parts.focal_choice import FocalName
-from fastcount.models.parts.pyramid import BackbonePyramid
+from fastcount.models.parts.dense_detector import MATCHED, DenseOutput
+from fastcount.models.parts.pyramid_detector import PyramidDetector, PyramidOptions
 from fastcount.models.registry import register
 
 _PRIOR = 0.01  # the score that an untrained head gives everywhere
@@ -62,15 +61,15 @@ def _branch(channels: int, outputs: int) -> nn.Sequential:
 
 
 @register("foveabox")
-class FoveaBox(DenseDetector):
+class FoveaBox(PyramidDetector):
     """Cells of levels 3 to 7 score classes and tell boxes, without anchors.
 
     Args:
         fovea: side of the positive area in sides of the box (the paper's sigma).
         scale: side in cells of the boxes that a level is made for; it looks after sides from half
             of that to twice. Smaller boxes go to the finest level, larger to the coarsest.
-
-    The others are those of :class:`fastcount.models.fcos.FCOS`.
+        nms_threshold: of two boxes that overlap by more (IoU) the one of lower score goes.
+        options: see :class:`fastcount.models.parts.pyramid_detector.PyramidDetector`.
     """
 
     offset = 0.5
@@ -78,30 +77,14 @@ class FoveaBox(DenseDetector):
     def __init__(
         self,
         *,
-        backbone: str = "resnet50",
-        loss: FocalName = "focal",
-        gamma: float | None = None,
-        beta: float | None = None,
-        classes: Sequence[str] = ("object",),
-        score_threshold: float = 0.3,
         nms_threshold: float = 0.5,
         fovea: float = 0.4,
         scale: float = 4.0,
-        levels: Sequence[int] = (3, 4, 5, 6, 7),
-        channels: int = 256,
-        weights: str | None = None,
+        **options: Unpack[PyramidOptions],
     ) -> None:
-        super().__init__(
-            BackbonePyramid(backbone, channels, tuple(levels), weights),
-            levels=levels,
-            loss=loss,
-            gamma=gamma,
-            beta=beta,
-            classes=classes,
-            score_threshold=score_threshold,
-        )
+        super().__init__(**options)
         self.fovea, self.scale, self.nms_threshold = fovea, scale, nms_threshold
-        self.head = _Head(channels, len(self.classes))
+        self.head = _Head(self.channels, len(self.classes))
 
     def outputs(self, maps: list[Tensor]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = self.head(maps)

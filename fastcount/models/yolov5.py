@@ -76,8 +76,10 @@ class YOLOv5(DenseDetector):
     Args:
         size: ``"n"``, ``"s"``, ``"m"``, ``"l"`` or ``"x"``, the paper's.
         anchor_scale: factor of the COCO models' anchors (10x13 to 373x326 pixels).
-        loss, gamma, beta, classes, score_threshold, nms_threshold: see
-            :class:`fastcount.models.fcos.FCOS`. A detection scores objectness times class.
+        nms_threshold: of two boxes that overlap by more (IoU) the one of lower score goes.
+        loss, gamma, beta, classes, score_threshold: see
+            :class:`fastcount.models.parts.pyramid_detector.PyramidDetector`. A detection scores
+            objectness times class.
 
     ``forward``: (B, 3, H, W) RGB in [0, 1], H and W multiples of 32.
     """

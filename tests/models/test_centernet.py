@@ -52,7 +52,7 @@ def test_shapes_and_refusals() -> None:
         create_model("centernet", **COMPACT, score_threshold=1.0)
 
 
-def test_a_backbone_without_a_map_of_stride_4() -> None:
+def test_on_mobilenet_v2() -> None:
     model = create_model("centernet", backbone="mobilenet_v2", width=16, head_width=16).eval()
     assert model(torch.rand(1, 3, 64, 32)).heatmap.shape == (1, 1, 16, 8)
 

@@ -74,8 +74,8 @@ def test_wrong_arguments() -> None:
         Backbone("resnet51")
     with pytest.raises(ValueError, match="weights: resnet50 can start from None or 'imagenet'"):
         Backbone("resnet50", "coco")
-    with pytest.raises(ValueError, match=r"levels: need rising .* from one of \[3, 4, 5\] on"):
-        BackbonePyramid("mobilenet_v2", levels=(2, 3))
+    with pytest.raises(ValueError, match=r"levels: need rising .* from one of \[2, 3, 4, 5\] on"):
+        BackbonePyramid("mobilenet_v2", levels=(1, 2))
     with pytest.raises(ValueError, match=r"levels: .* got \(4, 3\)"):
         BackbonePyramid("mobilenet_v2", levels=(4, 3))
 

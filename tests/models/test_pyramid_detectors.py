@@ -140,13 +140,7 @@ def test_ignored_anchors_take_no_gradient(name: str, loss: str) -> None:
     [
         ("fcos", "focal"),
         ("fcos", "mask_focal_poly"),
-        pytest.param(
-            "retinanet",
-            "mask_focal_poly",
-            # Known to fail: even after 450 steps two boxes of one object survive suppression,
-            # and 3, 5, 0, 9 are counted for 2, 5, 0, 7.
-            marks=pytest.mark.xfail(strict=False),
-        ),
+        ("retinanet", "mask_focal_poly"),
         ("foveabox", "mask_focal_poly"),
         ("yolov5", "mask_focal_poly"),
         ("faster_rcnn", "cross_entropy"),

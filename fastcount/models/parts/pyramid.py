@@ -18,11 +18,10 @@ class Backbone(nn.Module):
     """The feature maps C2..C5 of a classification network, those that it has of them.
 
     ``name``: any network of timm's that yields features (``"resnet50"``,
-    ``"mobilenetv3_small_100"``), or ``"mobilenet_v2"``, this package's own, whose maps start at
-    C3. ``weights``: None starts at random; ``"imagenet"`` fetches timm's; for ``"mobilenet_v2"``
-    the path of an 8-bit TensorFlow Lite file, with which its stem and first three blocks are
-    frozen. ``channels``: of each map by its level. ``mean``, ``std``: what pictures in [0, 1] must
-    be normalised with.
+    ``"mobilenetv3_small_100"``), or ``"mobilenet_v2"``, this package's own. ``weights``: None
+    starts at random; ``"imagenet"`` fetches timm's; for ``"mobilenet_v2"`` the path of an 8-bit
+    TensorFlow Lite file, with which its stem and first three blocks are frozen. ``channels``: of
+    each map by its level. ``mean``, ``std``: what pictures in [0, 1] must be normalised with.
 
     ``forward``: (B, 3, H, W), normalised, to the maps (B, ``channels[l]``, H/2^l, W/2^l) by level,
     sides rounded up.
@@ -39,13 +38,13 @@ class Backbone(nn.Module):
         super().__init__()
         if name == "mobilenet_v2":
             # Blocks learned from a million pictures are not to be spoilt by a few hundred.
-            features = MobileNetV2Features(frozen=0 if weights is None else 4)
+            features = MobileNetV2Features(frozen=0 if weights is None else 4, fine=True)
             if weights is not None:
                 load_tflite(features, weights)
             self.body: nn.Module = features
             self.mean = self.std = (0.5, 0.5, 0.5)
-            self.channels = dict(zip((3, 4, 5), features.channels, strict=True))
-            self._places = {3: 0, 4: 1, 5: 2}
+            self.channels = dict(zip((2, 3, 4, 5), features.channels, strict=True))
+            self._places = {2: 0, 3: 1, 4: 2, 5: 3}
             return
         body = feature_network(name, weights)
         self.body = body

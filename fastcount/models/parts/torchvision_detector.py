@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 
 from fastcount.models.parts.box_detector import BoxTruth, Detections
-from fastcount.models.parts.dense_detector import DenseDetector, DenseOutput
+from fastcount.models.parts.dense_detector import MATCHED, DenseOutput
+from fastcount.models.parts.pyramid_detector import PyramidDetector
 
 UNLIMITED = 2**31 - 1
 
@@ -27,7 +28,23 @@ class NoBackbone(nn.Module):
         self.out_channels = out_channels
 
 
-class TorchvisionDetector(DenseDetector):
+class HandsOutMatches:
+    """Placed before torchvision's head among the bases of one: hands out, among the losses, the
+    box that each anchor learns."""
+
+    def compute_loss(
+        self,
+        targets: list[dict[str, Tensor]],
+        head_outputs: dict[str, Tensor],
+        anchors: list[Tensor],
+        matched_idxs: list[Tensor],
+    ) -> dict[str, Tensor]:
+        head: Any = super()
+        losses = head.compute_loss(targets, head_outputs, anchors, matched_idxs)
+        return {**losses, MATCHED: torch.stack(matched_idxs)}
+
+
+class TorchvisionDetector(PyramidDetector):
     """Subclasses give ``detector``: torchvision's model, whose head hands out ``MATCHED``."""
 
     offset = 0.0  # torchvision's anchors stand at the top-left corners of cells
