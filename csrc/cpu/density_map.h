@@ -7,6 +7,11 @@
 // Counted by valgrind in the AVX2 code, 1,000 points of sigma 15 on 768 x 1024: 5.9 M instructions
 // draw (1.04 M vector multiply-adds are the floor), 3.1 M make the weights, 1.3 M move the tiles.
 // Strides 8, 16, 32, 64, 128: 3.7 M make the weights, 1.7 M draw, 0.5 M plan.
+//
+// Reached on two cores of a 2.4 GHz AMD EPYC with AVX2 (2026-11-25; in the same run copying 20.1
+// GB/s, a float32 matrix product 137 GFLOP/s), the call from Python included: these points in 1.96
+// ms, the floor's 3.1 MB at 8 % of copying and its 7.8 M multiply-adds at 6 % of the product; the
+// five strides in 0.99 ms, 0.3 % and 1.4 %.
 #pragma once
 
 #include <cstdint>

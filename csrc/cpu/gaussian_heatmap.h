@@ -4,6 +4,10 @@
 // Floor: 4 HWC / stride^2 bytes written and, for each point, (2r+1)^2 multiplications and 2(2r+1)
 // exponentials.
 //
+// Reached, 500 objects of sigma 1 to 5 on 192 x 256, on two cores of a 2.4 GHz AMD EPYC with AVX2
+// (2026-11-25; in the same run copying 20.1 GB/s, a float32 matrix product 137 GFLOP/s): 0.35 ms,
+// 2.8 % of copying and, a product and a maximum for each cell of a window, 1.6 % of the operations.
+//
 // The classes of a picture lie below each other in one tall map.
 #pragma once
 

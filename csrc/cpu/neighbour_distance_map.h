@@ -4,8 +4,11 @@
 // the tree for every eight cells. Eight neighbouring cells walk the tree together, and what the row
 // above found bounds their search: a cell's k-th nearest point is at most one step further away.
 //
-// Reached, 768 x 1024 cells, 1,000 points, k = 3, one thread of a 2.5 GHz Xeon with AVX-512, CPU
-// time: 55 ms.
+// Reached as an attention map of 2013 x 2902 cells, 12,865 even points, k = 3, on two cores of
+// a 2.4 GHz AMD EPYC with AVX2 (2026-11-25; in the same run copying 20.1 GB/s, a float32 matrix
+// product 137 GFLOP/s): 226 ms. The distances, four operations in float64 each, make 17 % of the
+// product's operations, the map 0.5 % of copying. That leaves out finding the way in the tree
+// and keeping the nearest in order.
 #pragma once
 
 #include <cstdint>

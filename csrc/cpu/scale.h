@@ -1,4 +1,8 @@
 // A saved derivative times the incoming gradient.
+//
+// Floor: 8 bytes a pixel, read and written (12 with a gradient for each), and one multiplication.
+// benchmarks/bench_focal_loss.py prints which share of copying that reaches; no measurement on a
+// quiet machine yet.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,9 @@
 // The weighted smooth L1 on a CPU.
 //
 // Floor: forward 8 bytes a pixel read; backward 8 read and 4 written. The formula is a handful of
-// operations, so the backward pass computes it again instead of reading a saved slope.
+// operations (9 forward, 7 backward), so the backward pass computes it again instead of reading a
+// saved slope. benchmarks/bench_weighted_smooth_l1.py prints which share of copying that reaches;
+// no measurement on a quiet machine yet.
 #pragma once
 
 #include <cstdint>
