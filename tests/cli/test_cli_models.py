@@ -48,7 +48,8 @@ def test_train_count_and_eval(run, run_json, tmp_path: Path, model: str) -> None
         Image.fromarray(np.zeros(size, np.uint8)).save(path)
     code, found = run_json("count", *pictures, "--model", file, "--format", "json")
     assert code == 0
-    assert all(np.isfinite(one["count"]) and one["count"] >= 0 for one in found)
+    assert len(found) == 2
+    assert all(np.isfinite(one["count"]) for one in found)
     dataset = "synthetic:?kind=cells&count=4&pictures=3&size=48"
     code, report = run_json("eval", file, dataset, "--json")
     assert (code, report["n"]) == (0, 3)
