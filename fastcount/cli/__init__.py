@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 import fastcount
-from fastcount.cli.boxes import boxes
-from fastcount.cli.count import count
-from fastcount.cli.doctor import doctor
-from fastcount.cli.eval import evaluate
-from fastcount.cli.export import export
-from fastcount.cli.models import models
-from fastcount.cli.profile import profile
-from fastcount.cli.train import train
 
-app = typer.Typer(
-    name="fastcount",
-    help="Count things in pictures.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("count")(count)
-app.command("eval")(evaluate)
-app.command("export")(export)
-app.command("train")(train)
-app.command("boxes")(boxes)
-app.command("profile")(profile)
-app.command("models")(models)
-app.command("doctor")(doctor)
+#: Each command's module and function. Only that of the command given is imported: parameters of all
+#: would take longer to build than a small picture to count.
+_COMMANDS = {
+    "count": ("fastcount.cli.count", "count"),
+    "eval": ("fastcount.cli.eval", "evaluate"),
+    "export": ("fastcount.cli.export", "export"),
+    "train": ("fastcount.cli.train", "train"),
+    "boxes": ("fastcount.cli.boxes", "boxes"),
+    "profile": ("fastcount.cli.profile", "profile"),
+    "models": ("fastcount.cli.models", "models"),
+    "doctor": ("fastcount.cli.doctor", "doctor"),
+}
 
 
 def _version(wanted: bool) -> None:
@@ -39,7 +31,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -48,13 +39,31 @@ def _common(
     """Count things in pictures."""
 
 
+def _application(names: Iterable[str]) -> typer.Typer:
+    app = typer.Typer(
+        name="fastcount",
+        help="Count things in pictures.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_common)
+    for name in names:
+        module, function = _COMMANDS[name]
+        app.command(name)(getattr(importlib.import_module(module), function))
+    return app
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line ``arguments`` (those of the process by default).
 
     Returns 0 done, 1 some inputs failed, 2 wrong usage.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    command = next((word for word in given if not word.startswith("-")), "")
+    app = _application([command] if command in _COMMANDS else _COMMANDS)
     try:
-        app(args=arguments, prog_name="fastcount")
+        app(args=given, prog_name="fastcount")
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcount.cli.inputs import Input, expand, overlay_names
-from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, print_table, say
+from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_columns, print_json, say
 from fastcount.cli.waiting import Waiting
 from fastcount.pictures import MAX_PIXELS, open_picture
 
@@ -179,22 +179,15 @@ def _print_csv(entries: list[dict[str, Any]], zones: int) -> None:
 
 
 def _print_table(entries: list[dict[str, Any]], zones: int) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("picture", overflow="fold")
-    table.add_column("count", justify="right", no_wrap=True)
-    for number in range(zones):
-        table.add_column(f"zone {number + 1}", justify="right", no_wrap=True)
+    titles = ["picture", "count", *(f"zone {number + 1}" for number in range(zones))]
+    rows = []
     for entry in entries:
         if "error" in entry:
-            table.add_row(Text(entry["path"]), "failed", *[""] * zones)
+            rows.append([entry["path"], "failed", *[""] * zones])
             continue
         count = f"{entry['count']:.1f}" + (f" ± {entry['std']:.1f}" if entry.get("std") else "")
-        table.add_row(Text(entry["path"]), count, *(f"{z:.1f}" for z in entry.get("zones", [])))
+        rows.append([entry["path"], count, *(f"{z:.1f}" for z in entry.get("zones", []))])
     good = [entry["count"] for entry in entries if "error" not in entry]
     if len(good) > 1:
-        table.add_section()
-        table.add_row(f"{len(good)} pictures", f"{sum(good):.1f}", *[""] * zones)
-    print_table(table)
+        rows += [[], [f"{len(good)} pictures", f"{sum(good):.1f}"]]
+    print_columns([titles, *rows])

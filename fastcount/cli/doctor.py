@@ -46,6 +46,7 @@ def doctor(
         *_packages(),
         *_machine(),
         _native(),
+        _counting(),
         *_models(),
     ]
     sound = all(finding.ok is not False for finding in findings)
@@ -123,6 +124,16 @@ def _native() -> Finding:
         return Finding("native library", True, "CPU and CUDA kernels")
     value, _, cure = problem.partition("; ")
     return Finding("native library", True, f"CPU kernels; no CUDA kernels: {value}", cure)
+
+
+def _counting() -> Finding:
+    """The library that cuts, scales and stitches, with PyTorch or without."""
+    try:
+        importlib.import_module("fastcount.runtime.native")
+    except (ImportError, OSError) as error:
+        value, _, cure = str(error).partition("; ")
+        return Finding("native counting", False, value, cure or "install fastcount again")
+    return Finding("native counting", True, "needs no torch")
 
 
 def _models() -> list[Finding]:

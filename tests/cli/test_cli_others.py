@@ -108,6 +108,7 @@ def test_doctor(
     findings = {finding["name"]: finding for finding in report["findings"]}
     assert findings["torch"]["ok"]
     assert findings["native library"]["ok"]
+    assert findings["native counting"]["ok"]
     assert findings["models"]["cure"]
     (tmp_path / "crowd.safetensors").write_bytes(b"x")
     code, report = run_json("doctor", "--json")
@@ -123,11 +124,13 @@ def test_doctor_says_why_a_package_does_not_load(run_json, monkeypatch: pytest.M
 
     monkeypatch.setitem(sys.modules, "scipy", None)
     monkeypatch.setitem(sys.modules, "fastcount.ops.native", None)
+    monkeypatch.setitem(sys.modules, "fastcount.runtime.native", None)
     code, report = run_json("doctor", "--json")
     assert code == 1
     broken = {finding["name"]: finding for finding in report["findings"] if not finding["ok"]}
     assert "pip install" in broken["scipy"]["cure"]
     assert broken["native library"]["cure"]
+    assert broken["native counting"]["cure"]
 
 
 def test_train_hands_its_arguments_on(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
