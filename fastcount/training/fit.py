@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -24,6 +24,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from fastcount.data.base import CountingDataset
 from fastcount.files import atomic_write
 from fastcount.models import CountingModel, create_model
 from fastcount.models.checkpoint import load_model, save_model
@@ -122,14 +123,17 @@ def fit(
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})
     result = folder / f"{config.name}.safetensors"
     if trainer.is_global_zero:
-        card = _card(config, path, overrides, pictures, float(best.best_model_score or 0))
+        score = best.best_model_score  # unknown where the run's folder was moved
+        error = None if score is None else float(score)
+        card = _card(config, path, overrides, pictures, error)
         card["seconds"] = round(timer.time_elapsed())
         if isinstance(model, BoxDetector):
             card |= _choose_threshold(model, pictures)
         if config.calibrate:
             card |= _calibrate(model, pictures)
         save_model(model, result, card=card)
-        say(f"wrote {result}: validation error {card['validation_error']:.4f}")
+        told = "" if error is None else f": validation error {error:.4f}"
+        say(f"wrote {result}{told}")
     return result
 
 
@@ -179,7 +183,7 @@ def _calibrate(model: CountingModel, pictures: PicturesModule) -> dict[str, floa
     """
     counter = Counter(TorchEngine(copy.deepcopy(model)))
     subsets = list(pictures.validation.values())
-    real = [subset for subset in subsets if not subset.dataset.rendered]
+    real = [subset for subset in subsets if not cast(CountingDataset, subset.dataset).rendered]
     sets, deviations = [], []
     for subset in real or subsets:
         pairs = []
@@ -206,7 +210,7 @@ def _card(
     path: Path,
     overrides: list[str] | None,
     pictures: PicturesModule,
-    score: float,
+    error: float | None,
 ) -> dict[str, Any]:
     """What a reader must know to judge the model and to make it again."""
     commit = subprocess.run(
@@ -224,7 +228,7 @@ def _card(
         "pictures": {
             part.part.dataset.rpartition("/")[2]: len(part.indices) for part in pictures.parts
         },
-        "validation_error": score,
+        "validation_error": error,
         "steps": config.steps,
         "seed": config.seed,
         "torch": torch.__version__,
