@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
-_UNLIMITED = 2**31 - 1
-_AREAS_ALL = 0
+_ALL_AREAS = 0
 
 
 class BoxAP(MeanAveragePrecision):
@@ -30,11 +29,7 @@ class BoxAP(MeanAveragePrecision):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            backend="faster_coco_eval",
-            max_detection_thresholds=[1, 100, _UNLIMITED],
-            extended_summary=True,
-        )
+        super().__init__(backend="faster_coco_eval", extended_summary=True)
         self.warn_on_many_detections = False
 
     def compute(self) -> dict[str, Tensor]:
@@ -46,10 +41,13 @@ class BoxAP(MeanAveragePrecision):
         if not found or not wanted:
             value = torch.tensor(float(found == wanted))
             return dict.fromkeys(names, value)
+        # Memory grows with the limit, so it is no higher than the fullest picture needs.
+        most = max(len(each) for each in self.detection_labels)
+        self.max_detection_thresholds = [1, 2, max(3, most)]
         results: dict[str, Any] = super().compute()
         # COCO's own "map" stops at 100 detections whatever the limit; the table does not.
         # (thresholds, recalls, classes, areas, limits), -1 where a class is not there
-        table = results["precision"][:, :, :, _AREAS_ALL, -1]
+        table = results["precision"][:, :, :, _ALL_AREAS, -1]
         per_threshold = torch.stack([row[row > -1].mean() for row in table]).float()
         every = (per_threshold.mean(), per_threshold[0], per_threshold[5])
         return dict(zip(names, every, strict=True))

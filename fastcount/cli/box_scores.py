@@ -1,0 +1,87 @@
+"""COCO's average precision beside the count, for ``fastcount eval``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fastcount.cli.messages import say
+
+if TYPE_CHECKING:
+    from fastcount.counting import Counting
+    from fastcount.data.sample import Annotation
+    from fastcount.metrics import BoxAP
+    from fastcount.runtime.counter import Counter
+
+_LEAST = 0.01  # the score from which on a detection is ranked
+
+
+class BoxScores:
+    """Gathers found and true boxes picture by picture; :meth:`result` is COCO's AP of all.
+
+    The AP ranks detections that are too weak to count, too. So a detector under PyTorch is made to
+    hand those out, and :meth:`counted` takes them off again. An exported one has its threshold in
+    its graph; what it hands out is what is ranked.
+    """
+
+    def __init__(self, counter: Counter) -> None:
+        self._metric: BoxAP | None = _metric()
+        self._threshold: float | None = None
+        model = getattr(counter.engine, "model", None)
+        if self._metric is not None and hasattr(model, "set_score_threshold"):
+            self._threshold = float(model.score_threshold)
+            model.set_score_threshold(min(_LEAST, self._threshold))
+
+    def counted(self, counting: Counting, truth: Annotation) -> Counting:
+        """Notes the boxes of one picture, and returns the counting of those that count.
+
+        Where the model or a picture has no boxes there is no AP.
+        """
+        if counting.boxes is None or truth.boxes is None:
+            self._metric = None
+        elif self._metric is not None:
+            _note(self._metric, counting, truth)
+        if self._threshold is None or counting.scores is None:
+            return counting
+        return _strong(counting, self._threshold)
+
+    def result(self) -> dict[str, float]:
+        """``ap``, ``ap50`` and ``ap75``; nothing where there is no AP."""
+        if self._metric is None:
+            return {}
+        return {name: float(value) for name, value in self._metric.compute().items()}
+
+
+def _metric() -> BoxAP | None:
+    try:
+        from fastcount.metrics import BoxAP
+
+        return BoxAP()
+    except ModuleNotFoundError as error:
+        say(f"no AP of the boxes: pip install 'fastcount[train]' ({error})")
+        return None
+
+
+def _note(metric: BoxAP, counting: Counting, truth: Annotation) -> None:
+    import torch
+
+    def tensors(item: Any, *names: str) -> list[dict[str, torch.Tensor]]:
+        return [{name: torch.as_tensor(getattr(item, name)) for name in names}]
+
+    metric.update(tensors(counting, "boxes", "scores", "labels"), tensors(truth, "boxes", "labels"))
+
+
+def _strong(counting: Counting, threshold: float) -> Counting:
+    """What ``counting`` would be had only scores of at least ``threshold`` been handed out."""
+    import numpy as np
+
+    keep = counting.scores >= threshold
+    fields: dict[str, Any] = {}
+    for name in ("points", "boxes", "scores", "labels"):
+        values = getattr(counting, name)
+        fields[name] = None if values is None else values[keep]
+    if counting.per_class is not None and fields["labels"] is not None:
+        names = counting.per_class
+        numbers = np.bincount(fields["labels"], minlength=len(names)).tolist()
+        fields["per_class"] = dict(zip(names, map(float, numbers), strict=True))
+    return replace(counting, count=float(np.count_nonzero(keep)), **fields)
