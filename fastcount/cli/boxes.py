@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, say
 from fastcount.cli.waiting import Waiting
+
+if TYPE_CHECKING:
+    from fastcount.data.base import CountingDataset
 
 
 class Method(StrEnum):
@@ -24,11 +27,19 @@ def boxes(
     dataset: Annotated[
         str, typer.Argument(metavar="DATASET", help="NAME:PATH?option=value&..., with dots.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Write COCO's JSON here.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write COCO's JSON here.")
+    ] = None,
     presets: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="JSON of boxes drawn by hand, a few for each scene."),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Draw them first, on a web page of this machine's own.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")
+    ] = 0,
     method: Annotated[
         Method, typer.Option(help="Sizes where there is no preset: guess them from what?")
     ] = Method.neighbours,
@@ -43,9 +54,10 @@ def boxes(
 ) -> None:
     """Make boxes for a data set that has dots, so that a detector can learn from it.
 
-    With --presets, every object takes its size from the two preset boxes nearest to it. Train on
-    the result as coco:FILE. Exit status: 0 done, 1 some pictures failed (nothing is written), 2
-    wrong usage.
+    With --presets, every object takes its size from the two preset boxes nearest to it; with
+    --page they are drawn in a browser and written to that file. Train on the result as coco:FILE,
+    the FILE of --out, which --page can do without. Exit status: 0 done, 1 some pictures failed
+    (nothing is written), 2 wrong usage.
     """
     import numpy as np
 
@@ -54,12 +66,19 @@ def boxes(
     from fastcount.data.boxes_from_dots import Presets, boxes_for, coco_document
     from fastcount.files import atomic_write
 
+    if out is None and not page:
+        leave("give --out FILE for the boxes, or --page to draw some first", WRONG_USAGE)
     try:
         data = open_dataset(dataset)
+        if page:
+            _draw(data, presets, port)
+            if out is None:
+                return
         drawn = None if presets is None else Presets.read(presets)
         boxes_for(np.zeros((0, 2)), None, method.value, factor=factor, low=low, high=high)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
+    assert out is not None
     found, sizes, failed = [], [], 0
     with Waiting("boxing", len(data)) as waiting:
         for index, name in enumerate(data.ids):
@@ -98,3 +117,20 @@ def boxes(
         leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
     say(f"{len(document['annotations'])} boxes in {len(data)} pictures")
     typer.echo(out)
+
+
+def _draw(data: CountingDataset, presets: Path | None, port: int) -> None:
+    """Serves the page until the person is done; prints the file that holds the boxes then."""
+    from fastcount.cli.boxes_page import PresetsServer
+
+    if presets is None:
+        raise ValueError("--page: name the file for the boxes, --presets FILE")
+    if not len(data):
+        raise ValueError("the data set holds no pictures; check its path and options")
+    with PresetsServer(data, presets, port) as server:
+        say(f"draw at {server.url} (Done there, or Ctrl-C here, when you are)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            server.server_close()
+    typer.echo(presets)

@@ -28,6 +28,8 @@ from fastcount.ops import knn_distance
 
 Floats = NDArray[np.float64]
 
+_LAYOUT = '{"scenes": [{"pictures": [...], "boxes": [[x1, y1, x2, y2], ...]}]}'
+
 
 def preset_sizes(points: Floats, presets: Floats) -> Floats:
     """Sizes by linear interpolation between the two nearest of ``presets`` (K, 4), K >= 1.
@@ -127,25 +129,36 @@ class Presets:
     def read(cls, path: Path) -> Presets:
         """Raises :class:`DatasetError` where the file is missing or not as described."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls.parse(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise DatasetError(
+                f"presets: cannot read {path} ({error}); expected {_LAYOUT}"
+            ) from error
+
+    @classmethod
+    def parse(cls, content: Any) -> Presets:
+        """From what such a file holds; raises :class:`DatasetError` where it is something else."""
+        try:
             scenes = []
             for scene in content["scenes"]:
                 boxes = np.array(scene["boxes"], dtype=np.float64)
                 preset_sizes(np.zeros((0, 2)), boxes)  # raises where one is wrong
                 scenes.append((tuple(str(name) for name in scene["pictures"]), boxes))
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise DatasetError(
-                f"presets: cannot read {path} ({type(error).__name__}: {error}); expected "
-                '{"scenes": [{"pictures": [...], "boxes": [[x1, y1, x2, y2], ...]}]}'
-            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"presets: {type(error).__name__}: {error}") from error
         return cls(tuple(scenes))
+
+    def place_of(self, name: str) -> int | None:
+        """Which scene the picture ``name`` belongs to; None where no scene has it."""
+        for place, (patterns, _) in enumerate(self.scenes):
+            if any(fnmatchcase(name, pattern) for pattern in patterns):
+                return place
+        return None
 
     def of(self, name: str) -> Floats | None:
         """The preset boxes (K, 4) of the picture ``name``; None where no scene has it."""
-        for patterns, boxes in self.scenes:
-            if any(fnmatchcase(name, pattern) for pattern in patterns):
-                return boxes
-        return None
+        place = self.place_of(name)
+        return None if place is None else self.scenes[place][1]
 
 
 def boxes_for(points: Floats, presets: Floats | None, method: str, **options: Any) -> Floats:
