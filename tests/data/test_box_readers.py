@@ -44,6 +44,14 @@ def test_voc_boxes_and_centres(tmp_path: Path) -> None:
     assert open_dataset(f"bccd:{tmp_path}?difficult=false")[0]["count"] == 1
 
 
+def test_scut_head_is_one_part_in_vocs_layout(tmp_path: Path) -> None:
+    part = voc(tmp_path / "SCUT_HEAD_Part_A", {"PartA_00000": [("person", 1, 1, 10, 20)]})
+    dataset = open_dataset(f"scut_head:{part}?split=train")
+    assert dataset.ids == ("PartA_00000",)
+    assert dataset.classes == ("person",)
+    assert dataset[0]["boxes"].tolist() == [[0, 0, 10, 20]]
+
+
 def test_voc_errors(tmp_path: Path) -> None:
     voc(tmp_path, {"a": [("RBC", 1, 1, 9, 9)]})
     with pytest.raises(DatasetError, match=r"a\.xml.*'RBC' is none of aeroplane.*classes="):
