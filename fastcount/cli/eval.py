@@ -38,8 +38,9 @@ def evaluate(
 
     Prints n pictures, MAE, RMSE, NAE (over pictures that hold anything), bias (mean of predicted
     minus true), GAME(0..3) where every picture has its true points and the model says where it
-    counts, and, of a model that gives deviations, the coverage: the shares of the counts within
-    one and two of them. Each picture is read once and counted in tiles, so memory does not grow.
+    counts, COCO's AP, AP50 and AP75 where both have boxes, and, of a model that gives deviations,
+    the coverage: the shares of the counts within one and two of them. Each picture is read once
+    and counted in tiles, so memory does not grow.
     Exit status: 0 done, 1 some pictures failed (the rest are measured), 2 wrong usage.
     """
     from fastcount.data import open_dataset
