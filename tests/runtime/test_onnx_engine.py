@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +9,6 @@ import numpy as np
 import pytest
 from box_network import DESCRIPTION, PICTURE, STRIDE, TILING, expected_density, write
 from numpy.typing import NDArray
-from PIL import Image
 
 import fastcount
 from fastcount.runtime import Counter
@@ -101,43 +97,3 @@ def test_what_cannot_be_loaded(tmp_path: Path) -> None:
         fastcount.load(good, device="abacus")
     with pytest.raises(ValueError, match="threads: expected at least 1, got 0"):
         OnnxEngine(good, threads=0)
-
-
-BLOCKED = """
-import sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "onnx", "timm", "lightning"):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocker())
-"""
-
-
-def test_counts_where_there_is_no_torch(tmp_path: Path) -> None:
-    """From Python and from the command line, with an import of PyTorch being an error."""
-    model = write(tmp_path / "boxes.onnx")
-    Image.fromarray(PICTURE).save(tmp_path / "picture.png")
-    script = f"""{BLOCKED}
-import fastcount
-from fastcount.cli import main
-
-counting = fastcount.load({str(model)!r})({str(tmp_path / "picture.png")!r})
-code = main(["count", {str(tmp_path / "picture.png")!r}, "--model", {str(model)!r}, "--json"])
-assert code == 0, code
-assert not [name for name in sys.modules if name.partition(".")[0] in ("torch", "torchvision")]
-print(counting.count, file=sys.stderr)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    expected = pytest.approx(expected_density(PICTURE).sum(), rel=1e-5)
-    assert float(done.stderr.splitlines()[-1]) == expected
-    assert json.loads(done.stdout)[0]["count"] == expected
-
-
-def test_the_blocker_blocks() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", f"{BLOCKED}\nimport torch"], capture_output=True, text=True
-    )
-    assert "torch is blocked" in done.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,14 +29,6 @@ def test_counts_as_numpy_does(tmp_path: Path, size: tuple[int, int] | None) -> N
     np.testing.assert_allclose(counting.density, expected_density(PICTURE), rtol=1e-4)
     assert counting.count == pytest.approx(expected_density(PICTURE).sum(), rel=1e-4)
     assert (counter.name, counter.engine.classes) == ("boxes", ("spot",))
-
-
-def test_needs_no_torch(tmp_path: Path) -> None:
-    path = convert(tmp_path)
-    script = (
-        f"import sys, fastcount; fastcount.load({str(path)!r}); assert 'torch' not in sys.modules"
-    )
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
 def test_what_cannot_be_loaded(tmp_path: Path) -> None:
