@@ -19,7 +19,7 @@ OUT ?= out
 demo: $(VENV)/.demo
 	$(BIN)/python demo/demo.py --out $(OUT) --model $(MODEL) $(IMAGES)
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.tensorrt
 	$(MAKE) lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses logical --dist worksteal
 
@@ -57,6 +57,14 @@ $(VENV)/.test: $(VENV)/.torch $(NATIVE)
 	@echo "Building fastcount, and installing what its tests need ..."
 	$(PIP) --no-build-isolation --editable '.[demo,test,lint]'
 	@touch $(VENV)/.demo $@
+
+# TensorRT's Python modules without TensorRT: the names that our code uses are looked up in them.
+# Where they cannot be had, those tests are skipped.
+$(VENV)/.tensorrt: $(VENV)/.torch
+	-for version in 10.13 11.4; do \
+	  $(PIP) --no-deps --target $(VENV)/tensorrt/$$version "tensorrt-cu13-bindings==$$version.*"; \
+	done
+	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test
 	$(PIP) pytest-benchmark kornia opencv-python-headless timm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,8 +36,8 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="CALIBRATION",
-            help="With --onnx: arithmetic in 8-bit integers, their ranges taken from these "
-            "pictures, like those to be counted; repeatable.",
+            help="Arithmetic in 8-bit integers, their ranges taken from these pictures, like "
+            "those to be counted; repeatable. Not with --pt2.",
         ),
     ] = None,
     size: Annotated[
@@ -51,7 +52,18 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path(),
     pictures: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Pictures to compare with PyTorch on; repeatable."),
+        typer.Option(
+            metavar="PATH",
+            help="Pictures to compare with PyTorch on; repeatable. By default photographs that "
+            "come with scikit-image; with --int8 every third of its pictures, which then takes "
+            "no part in the calibration, or all where there are fewer than three.",
+        ),
+    ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Objects, or candidates of them, that one input may hold: 15360 by default."
+        ),
     ] = None,
 ) -> None:
     """Write a model for another engine, and check that it counts as PyTorch does.
@@ -64,16 +76,23 @@ def export(
         leave("what to export? give --onnx, --openvino, --trt or --pt2", WRONG_USAGE)
     if dynamic and size is not None:
         leave("--dynamic and --size: give one of them", WRONG_USAGE)
-    if int8 and formats != ["onnx"]:
-        leave("--int8: goes with --onnx alone", WRONG_USAGE)
+    if int8 and pt2:
+        leave("--int8: goes with --onnx, --openvino and --trt, not with --pt2", WRONG_USAGE)
     if int8 and half:
         leave("--int8 and --half: give one of them", WRONG_USAGE)
     from fastcount.export.run import Options
 
     sides = None if size is None else _sides(size)
     options = Options(size=sides, batch=batch, half=half)
-    shown = _pictures("--pictures", pictures) if pictures else _samples()
+    if most is not None:
+        options = replace(options, most=most)
     calibration = _pictures("--int8", int8) if int8 else None
+    if pictures:
+        shown = _pictures("--pictures", pictures)
+    elif calibration:
+        shown, calibration = _divided(calibration)
+    else:
+        shown = _samples()
     for form in formats:
         _export(form, model, out, shown, calibration, options)
 
@@ -110,7 +129,10 @@ def _export(
         path = out / f"{weights.stem}{mark}{_SUFFIXES[form]}"
         if calibration:
             quantized = export_int8(loaded, path, pictures, calibration, options)
-            note = f"; {quantized.speed_up:.2f} times as fast as float32 on this machine"
+            note = (
+                f"; {quantized.speed_up:.2f} times as fast as float32 on this machine; of "
+                f"{quantized.layers} layers {quantized.float_layers} stay in float32"
+            )
             written: Written = quantized
         else:
             writers = {
@@ -139,6 +161,14 @@ def _sides(text: str) -> tuple[int, int]:
     if parts is None:
         leave(f"--size {text}: write height and width as 384x512", WRONG_USAGE)
     return int(parts[1]), int(parts[2])
+
+
+def _divided(calibration: list[Picture]) -> tuple[list[Picture], list[Picture]]:
+    """Those to compare on and those to calibrate with, apart where there are enough."""
+    if len(calibration) < 3:
+        return calibration, calibration
+    rest = [each for place, each in enumerate(calibration) if place % 3]
+    return calibration[::3], rest
 
 
 def _samples() -> list[Picture]:

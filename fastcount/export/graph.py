@@ -2,104 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor, nn
+from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
+from fastcount.export.outputs import Limits, Told, told_by
 from fastcount.export.stand_ins import stand_ins
-from fastcount.models.base import CountingModel, DensityOutput
-from fastcount.models.deepcount import DeepCountOutput, branch_stride
+from fastcount.models.base import CountingModel
 from fastcount.runtime.description import Description, Precision
 
 _MOST_AT_ONCE = 1024
+# Of a network that takes any size: below, its coarsest maps would be single cells.
+_LEAST_SIDE = 288
 _LONGEST_SIDE = 2**16
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """``count``: (B,) float32. ``density``: (B, 1, h, w) float32 of ``stride``, or both None."""
-
-    count: Tensor
-    density: Tensor | None = None
-    stride: int | None = None
-
-
-def outputs_of(output: object) -> Outputs:
-    """What of a model's typed output is exported; the sum of a density is taken in float32.
-
-    Raises ``ValueError`` for a type that has neither a density nor a count.
-    """
-    if isinstance(output, DensityOutput):
-        density = output.density.float()
-        return Outputs(density.sum(dim=(1, 2, 3)), density, output.stride)
-    if isinstance(output, DeepCountOutput):
-        count = output.count.float()
-        if not output.densities:
-            return Outputs(count)
-        finest = min(output.densities)
-        return Outputs(count, output.densities[finest].float(), branch_stride(finest))
-    raise ValueError(
-        f"model: cannot export a model whose output is {type(output).__name__}; "
-        "those that give a density or a count can be"
-    )
 
 
 class CountingGraph(nn.Module):
     """``model`` with what comes before and after it.
 
-    ``forward``: (B, H, W, 3) uint8 RGB to ``(count, density)``, or ``(count,)`` for a model
-    without density; both float32. The pixels are scaled to [0, 1] in float32, then go through the
-    model in its own precision.
+    ``forward``: (B, H, W, 3) uint8 RGB to tensors by name, see :mod:`fastcount.export.outputs`.
+    The pixels are scaled to [0, 1] in float32, then go through the model in its own precision.
+    ``most``: objects, or candidates of them, handed out for a picture.
     """
 
-    def __init__(self, model: CountingModel) -> None:
+    def __init__(self, model: CountingModel, most: int) -> None:
         super().__init__()
         self.model = model
+        self.limits = Limits.of(model, most)
         self.dtype = next(model.parameters()).dtype
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return self.told(images).tensors
+
+    def told(self, images: Tensor) -> Told:
+        """What :meth:`forward` gives, and what it means."""
         # Cast first: of 8-bit tensors TensorRT takes a network's input, and nothing computed.
         pixels = images.to(torch.float32).permute(0, 3, 1, 2) / 255
-        outputs = outputs_of(self.model(pixels.to(self.dtype)))
-        if outputs.density is None:
-            return (outputs.count,)
-        return outputs.count, outputs.density
-
-
-def output_names(description: Description) -> list[str]:
-    """The names of a graph's outputs, in order."""
-    return ["count"] if description.stride is None else ["count", "density"]
+        return told_by(self.model, self.model(pixels.to(self.dtype)), self.limits)
 
 
 def trace(graph: CountingGraph, description: Description) -> ExportedProgram:
     """The graph as a program for every input that ``description`` allows."""
     align = description.tiling.align
     # Sizes of 1 would be taken for constants.
-    height, width = description.size or (2 * align, 3 * align)
+    height, width = description.size or _small(align)
     example = torch.zeros((description.batch or 2, height, width, 3), dtype=torch.uint8)
     free: dict[int, object] = {}
     if description.batch is None:
         free[0] = Dim("batch", min=1, max=_MOST_AT_ONCE)
     if description.size is None:
-        most = _LONGEST_SIDE // align
-        free[1] = align * Dim("rows", min=1, max=most)
-        free[2] = align * Dim("columns", min=1, max=most)
-    with torch.no_grad():
-        program = torch.export.export(graph, (example,), dynamic_shapes=(free,), strict=False)
+        least, most = _LEAST_SIDE if align == 1 else 1, _LONGEST_SIDE // align
+        for place, name in ((1, "rows"), (2, "columns")):
+            side = Dim(name, min=least, max=most)
+            free[place] = side if align == 1 else align * side
+    try:
+        with torch.no_grad():
+            program = torch.export.export(graph, (example,), dynamic_shapes=(free,), strict=False)
+    except UserError as error:
+        if description.size is not None:
+            raise
+        raise ValueError(
+            f"size: {description.model} as it is configured can be exported for one size only "
+            "(its layers depend on how a size divides); give --size HxW"
+        ) from error
     used = {node.target for node in program.graph.nodes}
     table = {name: made for name, made in stand_ins(graph.dtype).items() if name in used}
     return program.run_decompositions(table) if table else program
 
 
-def stride_of(model: CountingModel, size: tuple[int, int] | None) -> int | None:
-    """The stride of the density that ``model`` gives for inputs of ``size``; None without one."""
-    height, width = size or (model.tiling.align, model.tiling.align)
-    parameter = next(model.parameters())
-    with torch.inference_mode():
-        output = model(torch.zeros((1, 3, height, width), dtype=parameter.dtype))
-    return outputs_of(output).stride
+def output_names(program: ExportedProgram) -> list[str]:
+    """The names of a traced graph's outputs, in order."""
+    spec = program.call_spec.out_spec
+    named = pytree.tree_unflatten(range(spec.num_leaves), spec)
+    return sorted(named, key=named.__getitem__)
+
+
+def _small(align: int) -> tuple[int, int]:
+    """A small picture's sides, two different ones."""
+    if align == 1:
+        return _LEAST_SIDE + 32, _LEAST_SIDE + 64
+    return 2 * max(align, 32), 3 * max(align, 32)
 
 
 def describe(
@@ -108,19 +94,23 @@ def describe(
     size: tuple[int, int] | None,
     batch: int | None,
     precision: Precision,
+    most: int,
 ) -> Description:
     """What the exported file will say of itself.
 
     ``size``: (H, W) of the input, None for any; a model that takes one size only is exported for
     that. Tiles of a given size overlap by the model's margin, or a quarter of the shorter side
-    where that is less.
+    where that is less; pictures that are scaled are scaled to fit into it.
 
-    Raises ``ValueError`` for a size that the model does not take, or a batch below 1.
+    Raises ``ValueError`` for a size that the model does not take, a batch or ``most`` below 1,
+    and a model that cannot be exported.
     """
     tiling = model.tiling
     if batch is not None and batch < 1:
         raise ValueError(f"batch: expected at least 1, got {batch}")
-    if tiling.mode == "grid":
+    if most < 1:
+        raise ValueError(f"most: expected at least 1, got {most}")
+    if tiling.mode == "grid" or tiling.tile == (tiling.align, tiling.align):
         if size is not None and size != tiling.tile:
             raise ValueError(
                 f"size: {model.name} takes {tiling.tile[0]}x{tiling.tile[1]} only, "
@@ -133,11 +123,18 @@ def describe(
                 f"size: {model.name} takes multiples of {tiling.align}, got {size[0]}x{size[1]}"
             )
         quarter = min(size) // 4 // tiling.align * tiling.align
-        tiling = replace(tiling, tile=size, margin=min(tiling.margin, quarter))
+        margin = min(tiling.margin, quarter)
+        tiling = replace(tiling, tile=size, margin=margin, turn=False)
+    with torch.inference_mode():
+        told = CountingGraph(model, most).told(
+            torch.zeros((1, *(size or _small(tiling.align)), 3), dtype=torch.uint8)
+        )
     return Description(
         model=model.name,
         tiling=tiling,
-        stride=stride_of(model, size),
+        stride=told.stride,
+        locates=told.locates,
+        overlap=told.overlap,
         classes=tuple(model.classes),
         precision=precision,
         batch=batch,

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.export.onnx_file import describe, to_onnx
-from fastcount.export.parity import Exported, Picture
+from fastcount.export.openvino import convert, save
+from fastcount.export.parity import TOLERANCES, Exported, Picture
+from fastcount.export.quantize import Quantizer, left_out
 from fastcount.export.run import Options, Subject, Written, write_checked
+from fastcount.export.tensorrt import export_plan
 from fastcount.models.base import CountingModel
 from fastcount.runtime.counter import Counter
+from fastcount.runtime.description import Description
 from fastcount.runtime.engine import TileResult
-from fastcount.runtime.exported import INPUT
+from fastcount.runtime.exported import ExportedEngine
 from fastcount.runtime.onnx_engine import OnnxEngine
+from fastcount.runtime.openvino_engine import OpenvinoEngine
 from fastcount.runtime.tiling import Tiling
 
-# What 8-bit kernels are there for; pixels are scaled, and the count is added up, in float32.
-_OPERATORS = ["Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Concat", "MaxPool", "Relu", "Clip"]
 _ROUNDS = 3
+_MOST_MEASURED = 4  # tiles that a choice of layers is measured on
+_LEAST_COUNT = 10.0
+_FURTHEST_GAIN = 0.1
 
 
 @dataclass(frozen=True)
 class Quantized(Written):
-    """``speed_up``: time of the float32 file over time of this one, measured as it was written."""
+    """``speed_up``: time of the float32 file over time of this one, measured as it was written.
+    ``float_layers``: of ``layers``, so many stayed in float32 for the count's sake."""
 
     speed_up: float
+    layers: int
+    float_layers: int
 
 
 def export_int8(
@@ -42,48 +49,113 @@ def export_int8(
     calibration: Sequence[Picture],
     options: Options,
 ) -> Quantized:
-    """Writes ``model`` to ``path`` as ONNX with Q/DQ pairs about its convolutions.
+    """Writes ``model`` to ``path`` with Q/DQ pairs about its convolutions.
 
-    Weights have a scale a channel, activations one a tensor: the range that they have on
-    ``calibration``, pictures like those to be counted. Arguments, checks and errors are
-    otherwise :func:`fastcount.export.export_onnx`'s; ``options.half`` raises ``ValueError``.
+    ``path`` says the format: ``.onnx``, ``.xml`` for OpenVINO or ``.plan`` for TensorRT. Weights
+    have a scale a channel, activations one a tensor: the range that they have on ``calibration``,
+    pictures like those to be counted. Layers whose rounding the count cannot bear stay in
+    float32: which ones is measured on those pictures, see
+    :func:`fastcount.export.quantize.left_out`; so is a factor near 1 that a density's last layer
+    is multiplied by, to make up for what rounding adds to or takes from the sum.
+
+    Arguments, checks and errors are otherwise :func:`fastcount.export.export_onnx`'s, and
+    :func:`fastcount.export.export_trt`'s for a plan; ``options.half`` raises ``ValueError``.
     """
     if options.half:
         raise ValueError("half: 8-bit and half precision exclude each other; give one of them")
     if not calibration:
         raise ValueError("calibration: need at least one picture like those to be counted")
-    subject = Subject(model, options)
+    plan = path.suffix == ".plan"
+    subject = Subject(model, replace(options, batch=options.batch or 1) if plan else options)
     description = replace(subject.description, precision="int8")
-    with tempfile.TemporaryDirectory() as folder:
-        exact = Path(folder, "fp32.onnx")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        exact = folder / "fp32.onnx"
         exact.write_bytes(to_onnx(subject.program, subject.description).SerializeToString())
-        exact_engine = OnnxEngine(exact, "cpu")
-        tiles = list(_tiles(exact_engine, calibration))
+        tiles = list(_tiles(OnnxEngine(exact, "cpu"), calibration))
+        quantizer = Quantizer(exact, folder, tiles, symmetric=plan)
+        trial = folder / "int8.onnx"
+        without = _choose(quantizer, exact, trial, tiles, linear=_is_linear(model))
+        graph = _described(trial, description)
+        if path.suffix == ".xml":
+            written = convert(graph, path, description, subject.reference, pictures)
+            save(exact.read_bytes(), folder / "fp32.xml", subject.description)
+            before: ExportedEngine = OpenvinoEngine(folder / "fp32.xml")
+            after: ExportedEngine = OpenvinoEngine(path)
+        else:
+            onnx = path.with_name(path.name + ".onnx") if plan else path
+            written = write_checked(
+                onnx,
+                pictures,
+                subject.reference,
+                description,
+                write=lambda temporary: temporary.write_bytes(graph),
+                engine=lambda temporary: OnnxEngine(temporary, "cpu"),
+            )
+            before, after = OnnxEngine(exact, "cpu"), OnnxEngine(onnx, "cpu")
+        speed_up = _seconds(before, pictures[0][1]) / _seconds(after, pictures[0][1])
+    if plan:
+        written = export_plan(written, path, pictures, subject.reference)
+    layers = len(quantizer.units) + len(quantizer.heads)
+    float_layers = len(without) + len(quantizer.heads)
+    return Quantized(written.path, written.parity, speed_up, layers, float_layers)
 
-        def write(temporary: Path) -> None:
-            import onnx
 
-            _quantize(exact, temporary, tiles)
-            quantized = onnx.load(temporary)
-            describe(quantized, description)
-            temporary.write_bytes(quantized.SerializeToString())
+def _is_linear(model: CountingModel) -> bool:
+    """Whether the count is multiplied by whatever the last layers' results are."""
+    return model.name in ("mcnn", "csrnet", "cannet", "density_fpn", "deepcount")
 
-        written = write_checked(
-            path,
-            pictures,
-            subject.reference,
-            description,
-            write=write,
-            engine=lambda temporary: OnnxEngine(temporary, "cpu"),
-        )
-        picture = pictures[0][1]
-        faster = OnnxEngine(path, "cpu")
-        speed_up = _seconds(exact_engine, picture) / _seconds(faster, picture)
-    return Quantized(written.path, written.parity, speed_up)
+
+def _choose(
+    quantizer: Quantizer,
+    exact: Path,
+    trial: Path,
+    tiles: Sequence[NDArray[np.uint8]],
+    *,
+    linear: bool,
+) -> frozenset[str]:
+    """Leaves the file with the layers that can be of 8 bits at ``trial``; those that cannot."""
+    step = -(-len(tiles) // _MOST_MEASURED)
+    known = _counts(OnnxEngine(exact, "cpu"), tiles)
+
+    def measure(without: frozenset[str]) -> float:
+        quantizer.write(trial, without)
+        found = _counts(OnnxEngine(trial, "cpu"), tiles[::step])
+        own = known[::step]
+        if linear:
+            found = found * _gain(own, found)
+        return float((np.abs(found - own) / np.maximum(np.abs(own), _LEAST_COUNT)).max())
+
+    without = left_out(quantizer.units, measure, TOLERANCES["int8"].count / 2)
+    quantizer.write(trial, without)
+    if linear:
+        gain = _gain(known, _counts(OnnxEngine(trial, "cpu"), tiles))
+        quantizer.write(trial, without, gain)
+    return without
+
+
+def _counts(engine: ExportedEngine, tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    return np.array([sum(one.count for one in engine.run(tile)) for tile in tiles])
+
+
+def _gain(known: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+    """The factor near 1 that makes what was ``found`` as much as what is ``known``, in all."""
+    if not known.sum() > 0 or not found.sum() > 0:
+        return 1.0
+    gain = float(known.sum() / found.sum())
+    return gain if abs(gain - 1) <= _FURTHEST_GAIN else 1.0
+
+
+def _described(trial: Path, description: Description) -> bytes:
+    import onnx
+
+    model = onnx.load(trial)
+    describe(model, description)
+    return model.SerializeToString()
 
 
 class _Keep:
-    """An engine that counts nothing and yields the tiles that ``exported`` would get."""
+    """An engine that counts nothing and keeps the tiles that ``exported`` would get."""
 
     def __init__(self, exported: Exported) -> None:
         self._exported = exported
@@ -119,41 +191,7 @@ def _tiles(engine: Exported, pictures: Sequence[Picture]) -> Iterator[NDArray[np
         keep.tiles.clear()
 
 
-def _quantize(exact: Path, quantized: Path, tiles: Sequence[NDArray[np.uint8]]) -> None:
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped
-        def __init__(self) -> None:
-            self._rest = iter(tiles)
-
-        def get_next(self) -> dict[str, Any] | None:
-            tile = next(self._rest, None)
-            return None if tile is None else {INPUT: tile}
-
-    logging.disable(logging.WARNING)  # it advises a pre-processing that folding has done
-    try:
-        quantize_static(
-            exact,
-            quantized,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=_OPERATORS,
-            per_channel=True,
-            # Seven bits for weights: without VNNI, sums of two products overflow 16 bits.
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-    finally:
-        logging.disable(logging.NOTSET)
-
-
-def _seconds(engine: Exported, picture: NDArray[np.uint8]) -> float:
+def _seconds(engine: ExportedEngine, picture: NDArray[np.uint8]) -> float:
     """The best of a few, after one to warm up."""
     counter = Counter(engine)
     counter(picture)

@@ -36,7 +36,7 @@ def to_onnx(program: ExportedProgram, description: Description) -> onnx.ModelPro
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=output_names(description),
+            output_names=output_names(program),
         )
     assert written is not None
     model: onnx.ModelProto = written.model_proto
@@ -70,16 +70,18 @@ def _name_sides(model: onnx.ModelProto, description: Description) -> None:
     """Calls the free sides of inputs and outputs what they are; the tracer numbers them."""
     batch = description.batch or "batch"
     height, width = description.size or ("height", "width")
-    shapes: dict[str, list[int | str]] = {INPUT: [batch, height, width, 3], "count": [batch]}
-    if description.stride is not None:
-        stride = description.stride
-        cells = [
-            f"{side}/{stride}" if isinstance(side, str) else -(-side // stride)
-            for side in (height, width)
-        ]
-        shapes["density"] = [batch, 1, *cells]
     for value in (*model.graph.input, *model.graph.output):
-        for dim, side in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):
+        dims = value.type.tensor_type.shape.dim
+        sides: list[int | str] = [batch, *(dim.dim_value for dim in dims[1:])]
+        if value.name == INPUT:
+            sides[1:3] = [height, width]
+        elif value.name == "density":
+            stride = description.stride or 1
+            sides[2:] = [
+                f"{side}/{stride}" if isinstance(side, str) else -(-side // stride)
+                for side in (height, width)
+            ]
+        for dim, side in zip(dims, sides, strict=True):
             if isinstance(side, str):
                 dim.dim_param = side
             else:

@@ -35,19 +35,11 @@ def convert(
     pictures: Sequence[Picture],
 ) -> Written:
     """The ONNX file ``graph`` in OpenVINO's format at ``path``, checked against ``reference``."""
-    try:
-        import openvino
-    except ImportError as error:
-        raise ImportError(
-            "openvino is not installed, and --openvino needs it: pip install openvino"
-        ) from error
-    read = openvino.Core().read_model(graph)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Three files that belong together by name: tried under their own names, in a folder aside.
     with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
         trial = Path(folder, path.name)
-        openvino.save_model(read, trial, compress_to_fp16=description.precision == "fp16")
-        sidecar(trial).write_text(description.to_json() + "\n", encoding="utf-8")
+        save(graph, trial, description)
         tolerance = TOLERANCES[description.precision]
         parity = compare(reference, OpenvinoEngine(trial), pictures, tolerance)
         if not parity.passed:
@@ -55,3 +47,19 @@ def convert(
         for part in (trial.with_suffix(".bin"), sidecar(trial), trial):
             part.replace(path.parent / part.name)
     return Written(path, parity)
+
+
+def save(graph: bytes, path: Path, description: Description) -> None:
+    """The ONNX file ``graph`` in OpenVINO's format at ``path``, unchecked.
+
+    Raises ``ImportError`` without openvino.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError(
+            "openvino is not installed, and --openvino needs it: pip install openvino"
+        ) from error
+    read = openvino.Core().read_model(graph)
+    openvino.save_model(read, path, compress_to_fp16=description.precision == "fp16")
+    sidecar(path).write_text(description.to_json() + "\n", encoding="utf-8")

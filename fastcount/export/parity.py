@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +23,41 @@ Picture = tuple[str, NDArray[np.uint8]]
 
 # Counts below this are compared as if they were this: a tenth of a percent of nobody is nothing.
 _LEAST_COUNT = 10.0
+# Share of whole objects that rounding may lift over a threshold, or not.
+_AT_THE_THRESHOLD = 1e-3
+# Pixels between an object and its counterpart, in the coordinate that differs most.
+_CLOSE = 2.0
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """``count``: share of the count, or of ten objects where there are fewer. ``density``: share
-    of the picture's densest cell; None where a single cell may be off as far as it likes."""
+    """``count``: share of the count, or of ten objects where there are fewer. ``tensors``: share
+    of a tensor's greatest value that any value may be off. ``strays``: share of the objects that
+    may have no counterpart close by. None where they may be off as far as they like."""
 
     count: float
-    density: float | None
+    tensors: float | None
+    strays: float | None = None
 
 
 TOLERANCES: dict[Precision, Tolerance] = {
-    "fp32": Tolerance(1e-4, 1e-3),
-    "fp16": Tolerance(5e-3, 5e-2),
+    "fp32": Tolerance(1e-4, 1e-3, 1e-3),
+    "fp16": Tolerance(5e-3, 5e-2, 2e-2),
     "int8": Tolerance(2e-2, None),
 }
+
+
+@dataclass(frozen=True)
+class TensorError:
+    """Greatest and mean absolute error of a tensor, and the greatest of its right values."""
+
+    highest: float
+    mean: float
+    largest: float
+
+    def cells(self) -> list[str]:
+        """The two errors for a table."""
+        return [f"{self.highest:.2e}", f"{self.mean:.2e}"]
 
 
 class Exported(Engine, Protocol):
@@ -50,14 +69,15 @@ class Exported(Engine, Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """One picture. ``highest``, ``mean``: absolute error of its cells; None without density."""
+    """One picture. ``tensors``: how far each output is off; ``places`` and ``strays``: how far
+    the objects are, in pixels, and how many have no counterpart; None where none are located."""
 
     picture: str
     count: float
     exported: float
-    highest: float | None
-    mean: float | None
-    densest: float
+    tensors: dict[str, TensorError]
+    places: TensorError | None = None
+    strays: int | None = None
 
     @property
     def error(self) -> float:
@@ -65,11 +85,18 @@ class Row:
         return abs(self.exported - self.count) / max(abs(self.count), _LEAST_COUNT)
 
     def within(self, tolerance: Tolerance) -> bool:
-        if not self.error <= tolerance.count:
+        allowed = tolerance.count
+        if self.strays is not None and allowed > 0:
+            allowed = max(allowed, _AT_THE_THRESHOLD)
+        if not self.error <= allowed:
             return False
-        if self.highest is None or tolerance.density is None:
-            return True
-        return self.highest <= tolerance.density * self.densest
+        if self.strays is not None and tolerance.strays is not None:
+            objects = max(abs(self.count), abs(self.exported), _LEAST_COUNT)
+            if self.strays > tolerance.strays * objects:
+                return False
+        return tolerance.tensors is None or all(
+            one.highest <= tolerance.tensors * one.largest for one in self.tensors.values()
+        )
 
 
 @dataclass(frozen=True)
@@ -89,21 +116,23 @@ class Parity:
 
         table = Table(box=None, pad_edge=False)
         table.add_column("picture")
-        headings = ("PyTorch", "exported", "error %", "cell error: max", "mean", "")
-        for heading in headings:
+        names = list(dict.fromkeys(name for row in self.rows for name in row.tensors))
+        located = any(row.places is not None for row in self.rows)
+        headings = ["PyTorch", "exported", "error %"]
+        for name in names:
+            headings += [f"{name}: max", "mean"]
+        if located:
+            headings += ["places: max px", "mean", "strays"]
+        for heading in (*headings, ""):
             table.add_column(heading, justify="right")
         for row in self.rows:
-            cells = ["", ""]
-            if row.highest is not None and row.mean is not None:
-                cells = [f"{row.highest:.2e}", f"{row.mean:.2e}"]
-            table.add_row(
-                row.picture,
-                f"{row.count:.3f}",
-                f"{row.exported:.3f}",
-                f"{100 * row.error:.4f}",
-                *cells,
-                "ok" if row.within(self.tolerance) else "TOO FAR",
-            )
+            cells = [f"{row.count:.3f}", f"{row.exported:.3f}", f"{100 * row.error:.4f}"]
+            for error in [*map(row.tensors.get, names), *([row.places] if located else [])]:
+                cells += ["", ""] if error is None else error.cells()
+            if located:
+                cells.append("" if row.strays is None else str(row.strays))
+            cells.append("ok" if row.within(self.tolerance) else "TOO FAR")
+            table.add_row(row.picture, *cells)
         return table
 
 
@@ -112,8 +141,8 @@ class ParityError(ValueError):
 
     def __init__(self, parity: Parity) -> None:
         allowed = f"{100 * parity.tolerance.count:g} % of the count"
-        if parity.tolerance.density is not None:
-            allowed += f" and {100 * parity.tolerance.density:g} % of the densest cell"
+        if parity.tolerance.tensors is not None:
+            allowed += f" and {100 * parity.tolerance.tensors:g} % of a tensor's greatest value"
         super().__init__(f"the exported model is further from PyTorch than {allowed}")
         self.parity = parity
 
@@ -165,14 +194,34 @@ def compare(
 
 
 def _row(name: str, known: Counting, new: Counting) -> Row:
-    if known.density is None or new.density is None:
-        return Row(name, known.count, new.count, None, None, 0.0)
-    error = np.abs(known.density.astype(np.float64) - new.density)
-    return Row(
-        name,
-        known.count,
-        new.count,
-        float(error.max()),
-        float(error.mean()),
-        float(np.abs(known.density).max()),
-    )
+    tensors = {}
+    for field in ("density", "std"):
+        one, other = getattr(known, field), getattr(new, field)
+        if one is not None and other is not None:
+            tensors[field] = _error(np.atleast_1d(one), np.atleast_1d(other))
+    if known.per_class and new.per_class and known.labels is None:
+        counts = [(own, new.per_class[key]) for key, own in known.per_class.items()]
+        tensors["per class"] = _error(*np.array(counts).T)
+    places, strays = None, None
+    one, other = (each.points if each.boxes is None else each.boxes for each in (known, new))
+    if one is not None and other is not None:
+        nearest = _nearest(one, other)
+        close = nearest <= _CLOSE
+        strays = int(np.count_nonzero(~close) + np.count_nonzero(_nearest(other, one) > _CLOSE))
+        moved = nearest[close] if close.any() else np.zeros(1)
+        places = TensorError(float(moved.max()), float(moved.mean()), _CLOSE)
+    return Row(name, known.count, new.count, tensors, places, strays)
+
+
+def _error(known: NDArray[Any], new: NDArray[Any]) -> TensorError:
+    error = np.abs(known.astype(np.float64) - new)
+    return TensorError(float(error.max()), float(error.mean()), float(np.abs(known).max()))
+
+
+def _nearest(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N,) how far each of ``some`` (N, D) is from the nearest of ``others`` in the coordinate
+    that differs most."""
+    if not len(others):
+        return np.full(len(some), np.inf)
+    rows = [np.abs(others - one).max(axis=1).min() for one in some.astype(np.float64)]
+    return np.array(rows, np.float64)

@@ -19,8 +19,8 @@ def export_pt2(
 ) -> Written:
     """Writes ``model`` to ``path`` for :func:`torch.export.load`.
 
-    The program takes (B, H, W, 3) uint8 RGB and gives the count (B,) and, where the model has
-    one, the density (B, 1, h, w). Its description is an extra file in it, and lies beside it.
+    The program takes (B, H, W, 3) uint8 RGB and gives tensors by name, see
+    :mod:`fastcount.export.outputs`. Its description is an extra file in it, and lies beside it.
     Arguments, checks and errors are :func:`fastcount.export.export_onnx`'s.
     """
     subject = Subject(model, options)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastcount.export.graph import CountingGraph, describe, trace
 from fastcount.export.onnx_file import to_onnx
+from fastcount.export.outputs import MOST
 from fastcount.export.parity import TOLERANCES, Exported, Parity, ParityError, Picture, compare
 from fastcount.files import atomic_path, atomic_write
 from fastcount.models.base import CountingModel
@@ -23,11 +24,13 @@ class Options:
 
     ``size``: (H, W) of the input in pixels, None for any. ``batch``: pictures at once, None for
     any number. ``half``: weights and arithmetic in float16, but for the pixels and the count.
+    ``most``: objects, or candidates of them, that a picture of the input's size may hold.
     """
 
     size: tuple[int, int] | None = None
     batch: int | None = None
     half: bool = False
+    most: int = MOST
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,20 @@ class Subject:
             size=options.size,
             batch=options.batch,
             precision="fp16" if options.half else "fp32",
+            most=options.most,
         )
         self.reference = TorchEngine(model)
-        exported = copy.deepcopy(model).half() if options.half else model
-        self.program = trace(CountingGraph(exported), self.description)
+        exported = _halved(model) if options.half else model
+        self.program = trace(CountingGraph(exported, options.most), self.description)
+
+
+def _halved(model: CountingModel) -> CountingModel:
+    """A copy in float16, but for what counts are compared with, in float32."""
+    copied = copy.deepcopy(model).half()
+    for name in ("score_threshold", "theta"):
+        if hasattr(model, name):
+            setattr(copied, name, getattr(model, name))
+    return copied
 
 
 def export_onnx(

@@ -18,7 +18,7 @@ from fastcount.export.run import Options, Written, export_onnx, write_checked
 from fastcount.files import atomic_write
 from fastcount.models.base import CountingModel
 from fastcount.predict.torch_engine import TorchEngine
-from fastcount.runtime.description import Description, read_sidecar
+from fastcount.runtime.description import Description, Precision, read_sidecar
 from fastcount.runtime.exported import INPUT
 from fastcount.runtime.tensorrt_engine import TensorrtEngine
 
@@ -27,6 +27,14 @@ _USUAL = 512  # pixels a side that a plan for any size is tuned for
 _CURES = {
     "tensorrt": "pip install tensorrt-cu13 (TensorRT 10 or 11)",
     "pycuda": "pip install pycuda",
+}
+
+
+# What TensorRT's inspector calls the types of layers.
+_WORDS: dict[Precision, tuple[str, str]] = {
+    "fp32": ("Float", "FP32"),
+    "fp16": ("Half", "FP16"),
+    "int8": ("Int8", "INT8"),
 }
 
 
@@ -56,6 +64,16 @@ def export_trt(
     """
     options = replace(options, batch=options.batch or 1)
     onnx = export_onnx(model, path.with_name(path.name + ".onnx"), pictures, options)
+    return export_plan(onnx, path, pictures, TorchEngine(model))
+
+
+def export_plan(
+    onnx: Written, path: Path, pictures: Sequence[Picture], reference: TorchEngine
+) -> Written:
+    """The plan of a written ONNX file at ``path``, checked against ``reference``.
+
+    Raises as :func:`export_trt` does.
+    """
     missing = [name for name in _CURES if importlib.util.find_spec(name) is None]
     if missing:
         raise TensorrtMissing(missing, onnx)
@@ -64,7 +82,7 @@ def export_trt(
     return write_checked(
         path,
         pictures,
-        TorchEngine(model),
+        reference,
         description,
         write=lambda temporary: temporary.write_bytes(plan),
         engine=lambda temporary: TensorrtEngine(temporary, description=description),
@@ -112,8 +130,7 @@ def build_plan(onnx: Path, description: Description, timings: Path) -> bytes:
 def check_precision(layers: str, description: Description) -> None:
     """Raises ``RuntimeError`` where the plan's ``layers``, as its inspector tells them, are all
     wider than ``description.precision``: a build that fell back to float32 is no success."""
-    words = ("Half", "FP16") if description.precision == "fp16" else ("Float", "FP32")
-    if not any(word in layers for word in words):
+    if not any(word in layers for word in _WORDS[description.precision]):
         raise RuntimeError(
             f"TensorRT built a plan without any {description.precision} layer; it is not written"
         )

@@ -39,6 +39,5 @@ class ProgramEngine(ExportedEngine):
 
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            values = self._module(torch.from_numpy(pixels))
-        names = ("count", "density")[: len(values)]
-        return {name: value.numpy() for name, value in zip(names, values, strict=True)}
+            found = self._module(torch.from_numpy(pixels))
+        return {name: value.numpy() for name, value in found.items()}

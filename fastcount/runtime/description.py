@@ -13,6 +13,7 @@ FORMAT = 1
 KEY = "fastcount"  # name of the entry in a file's metadata
 
 Precision = Literal["fp32", "fp16", "int8"]
+Locates = Literal["points", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Description:
     it. ``stride``: pixels a cell of its density, None where it gives a mere count. ``batch``:
     pictures at once, None for any number; ``size``: (H, W) of its input, None for any multiple
     of ``tiling.align``. ``card``: what the model file said of data, terms and results.
+    ``locates``: which of its outputs says where the objects are, None where the model does not
+    tell. ``overlap``: of two boxes of one class with a higher intersection over union the less
+    sure one is left out, None where all stay.
     """
 
     model: str
@@ -33,6 +37,8 @@ class Description:
     batch: int | None = None
     size: tuple[int, int] | None = None
     card: dict[str, Any] = field(default_factory=dict)
+    locates: Locates | None = None
+    overlap: float | None = None
 
     def to_json(self) -> str:
         """One JSON document; :meth:`from_json` reads it."""

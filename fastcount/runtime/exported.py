@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 
 from fastcount.runtime.description import Description
 from fastcount.runtime.engine import TileResult
+from fastcount.runtime.found import tile_results
 from fastcount.runtime.tiling import Tiling
 
 Pixels = NDArray[np.uint8]
 Network = Callable[[Pixels], list[TileResult]]
+Networks = Callable[[Iterator[Pixels]], Iterable[list[TileResult]]]
+
+Outputs = dict[str, NDArray[Any]]
 
 INPUT = "images"
 
@@ -35,6 +40,12 @@ class InputShape:
         batches with pictures of that colour; what the network finds in the padding is left out.
         Raises ``ValueError`` for tiles larger than the network's input.
         """
+        return self.run_all(tiles, fill, lambda batches: map(network, batches))
+
+    def run_all(
+        self, tiles: Pixels, fill: tuple[int, int, int], networks: Networks
+    ) -> list[TileResult]:
+        """:meth:`run` with a network that takes one batch after the other, in its own time."""
         number, height, width = tiles.shape[:3]
         size = self.size or (height, width)
         if height > size[0] or width > size[1]:
@@ -42,17 +53,24 @@ class InputShape:
                 f"tile: this model was exported for {size[0]}x{size[1]}, got {height}x{width}; "
                 "leave it out, or export the model with --dynamic"
             )
+        found = networks(self._batches(tiles, size, fill))
+        results = list(itertools.chain.from_iterable(found))
+        return [_trim(one, (height, width)) for one in results[:number]]
+
+    def _batches(
+        self, tiles: Pixels, size: tuple[int, int], fill: tuple[int, int, int]
+    ) -> Iterator[Pixels]:
+        number, height, width = tiles.shape[:3]
         at_once = self.batch or number
-        results: list[TileResult] = []
         for start in range(0, number, at_once):
             group = tiles[start : start + at_once]
-            fitting = group
-            if group.shape[:3] != (at_once, *size):
-                fitting = np.empty((at_once, *size, 3), np.uint8)
-                fitting[:] = fill
-                fitting[: len(group), :height, :width] = group
-            results += [_trim(one, (height, width)) for one in network(fitting)[: len(group)]]
-        return results
+            if group.shape[:3] == (at_once, *size):
+                yield group
+                continue
+            fitting = np.empty((at_once, *size, 3), np.uint8)
+            fitting[:] = fill
+            fitting[: len(group), :height, :width] = group
+            yield fitting
 
 
 class ExportedEngine(ABC):
@@ -82,37 +100,28 @@ class ExportedEngine(ABC):
         batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
     ) -> list[TileResult]:
         """One result a tile, in order."""
-        return self.shape.run(batch, self.tiling.fill, self._results)
+        return self.shape.run_all(batch, self.tiling.fill, self._all_results)
 
-    def _results(self, pixels: Pixels) -> list[TileResult]:
-        return tile_results(self._network(pixels), self.description)
+    def _all_results(self, batches: Iterator[Pixels]) -> Iterator[list[TileResult]]:
+        for outputs in self._networks(batches):
+            yield tile_results(outputs, self.description)
+
+    def _networks(self, batches: Iterator[Pixels]) -> Iterator[Outputs]:
+        """What :meth:`_network` gives for each of ``batches``, in order."""
+        yield from map(self._network, batches)
 
     @abstractmethod
-    def _network(self, pixels: Pixels) -> dict[str, NDArray[Any]]:
+    def _network(self, pixels: Pixels) -> Outputs:
         """The outputs by name for (B, h, w, 3) RGB ``pixels`` of a size that the file takes."""
 
 
-def tile_results(
-    outputs: Mapping[str, NDArray[Any]],
-    description: Description,
-) -> list[TileResult]:
-    """The outputs of a network by name, as one result a picture.
-
-    ``count``: (B,). ``density``: (B, 1, h, w), where the model has one.
-    """
-    density = outputs.get("density")
-    return [
-        TileResult(
-            count=float(count),
-            density=None if density is None else np.asarray(density[index, 0], np.float32),
-            stride=None if density is None else description.stride,
-        )
-        for index, count in enumerate(outputs["count"])
-    ]
-
-
 def _trim(result: TileResult, size: tuple[int, int]) -> TileResult:
-    """Without the cells beyond ``size``, and without what they add to the count."""
+    """Without what was found beyond ``size``: cells and objects, and what they add to the count.
+
+    As between the tiles of a picture, a box lies where its middle does. What cells beyond add to
+    the classes is shared out among them by their counts.
+    """
+    result = _trim_objects(result, size)
     if result.density is None or not result.stride:
         return result
     height, width = (math.ceil(side / result.stride) for side in size)
@@ -120,4 +129,34 @@ def _trim(result: TileResult, size: tuple[int, int]) -> TileResult:
         return result
     kept = result.density[:height, :width]
     beyond = float(result.density.sum(dtype=np.float64) - kept.sum(dtype=np.float64))
-    return replace(result, count=result.count - beyond, density=kept)
+    per_class = result.per_class
+    if per_class and result.count:
+        share = 1 - beyond / result.count
+        per_class = {name: count * share for name, count in per_class.items()}
+    return replace(result, count=result.count - beyond, density=kept, per_class=per_class)
+
+
+def _trim_objects(result: TileResult, size: tuple[int, int]) -> TileResult:
+    middles: NDArray[Any] | None = result.points
+    if middles is None and result.boxes is not None:
+        middles = (result.boxes[:, :2] + result.boxes[:, 2:]) / 2 - np.float32(0.5)
+    if middles is None:
+        return result
+    inside = (middles + 0.5 < (size[1], size[0])).all(axis=1)
+    if inside.all():
+        return result
+    count, per_class, labels = result.count, result.per_class, result.labels
+    if result.density is None:
+        count -= float(np.count_nonzero(~inside))
+    if per_class is not None and labels is not None:
+        lost = np.bincount(labels[~inside], minlength=len(per_class))
+        per_class = {
+            name: own - float(gone)
+            for (name, own), gone in zip(per_class.items(), lost, strict=True)
+        }
+    kept = {
+        name: values[inside]
+        for name in ("points", "boxes", "scores", "labels")
+        if (values := getattr(result, name)) is not None
+    }
+    return replace(result, count=count, per_class=per_class, **kept)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
 from fastcount.runtime.exported import INPUT, ExportedEngine
+from fastcount.runtime.found import outputs_read
 
 _CUDA = "CUDAExecutionProvider"
 _NO_PACKAGE = (
@@ -67,10 +68,13 @@ class OnnxEngine(ExportedEngine):
                 f"path: {path} does not say how to count with it; write it with `fastcount export`"
             )
         super().__init__(Description.from_json(metadata[KEY], path))
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        named = [output.name for output in self._session.get_outputs()]
+        self._outputs = outputs_read(named, self.description)
+        self._run = onnxruntime.RunOptions()
+        self._run.only_execute_path_to_fetches = True
 
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        values = self._session.run(self._outputs, {INPUT: pixels})
+        values = self._session.run(self._outputs, {INPUT: pixels}, self._run)
         return dict(zip(self._outputs, values, strict=True))
 
 

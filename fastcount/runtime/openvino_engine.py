@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastcount.runtime.description import read_sidecar
 from fastcount.runtime.exported import ExportedEngine
+from fastcount.runtime.found import outputs_read
 
 
 class OpenvinoEngine(ExportedEngine):
@@ -47,15 +48,21 @@ class OpenvinoEngine(ExportedEngine):
         if place == "CPU":
             precision = "f32"  # of float16, CPUs store the weights alone
         try:
+            whole = core.read_model(path)
+            named = [output.any_name for output in whole.outputs]
+            self._outputs = outputs_read(named, self.description)
+            # What is not read is not computed.
+            read = openvino.Model(
+                [whole.output(name).node for name in self._outputs], whole.get_parameters()
+            )
             self._compiled = core.compile_model(
-                core.read_model(path), place, {"INFERENCE_PRECISION_HINT": precision}
+                read, place, {"INFERENCE_PRECISION_HINT": precision}
             )
         except RuntimeError as error:
             raise ValueError(
                 f"path: {path} cannot be run by OpenVINO ({str(error).splitlines()[0]}); "
                 "export it again"
             ) from error
-        self._outputs = [output.any_name for output in self._compiled.outputs]
 
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         found = self._compiled(pixels)

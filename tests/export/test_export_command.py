@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import runpy
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from small_models import PICTURES, small_model
 
 import fastcount.export.run
 from fastcount.cli import main
+from fastcount.cli.export import _divided
 from fastcount.export.parity import Tolerance
 from fastcount.export.pictures import sample_pictures
 from fastcount.models.checkpoint import save_model
@@ -60,6 +65,48 @@ def test_export(
     assert sorted(path.name for path in out.iterdir()) == ["spots.onnx", "spots.onnx.json"]
 
 
+def test_tensorrt_that_is_not_here(
+    model_file: str, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The ONNX file that a plan would be built from, in 8 bits about 0; how to go on; 2."""
+    if importlib.util.find_spec("tensorrt") is not None:
+        pytest.skip("TensorRT is here")
+    out = tmp_path / "out"
+    arguments = ["--trt", "--int8", picture, "--size", "64x96", "--out", str(out)]
+    assert main(["export", model_file, *arguments]) == 2
+    names = ["spots-int8.plan.onnx", "spots-int8.plan.onnx.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    told = capsys.readouterr()
+    assert "picture.png" in told.out
+    assert "pip install tensorrt-cu13" in told.err
+    assert str(out / names[0]) in told.err
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(out / names[0]).graph
+    zeros = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear"}
+    values = [onnx.numpy_helper.to_array(one) for one in graph.initializer if one.name in zeros]
+    assert len(values) > 10
+    assert all(value.dtype == np.int8 and not value.any() for value in values)
+    assert not [one.name for one in graph.initializer if "bias_quantized" in one.name]
+
+
+def test_the_module_is_the_command(
+    model_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fastcount.export", model_file])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_module("fastcount.export", run_name="__main__")
+    assert left.value.code == 2
+    assert "what to export? give --onnx" in capsys.readouterr().err
+
+
+def test_calibration_and_comparison_apart() -> None:
+    pictures = [(str(number), np.zeros((1, 1, 3), np.uint8)) for number in range(7)]
+    shown, calibration = _divided(pictures)
+    assert [name for name, _ in shown] == ["0", "3", "6"]
+    assert [name for name, _ in calibration] == ["1", "2", "4", "5"]
+    assert _divided(pictures[:2]) == (pictures[:2], pictures[:2])
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -68,7 +115,7 @@ def test_export(
         (["--onnx", "--size", "64x64", "--dynamic"], "--dynamic and --size: give one of them"),
         (["--onnx", "--pictures", "nowhere.png"], "nowhere.png"),
         (["--onnx", "--batch", "9"], "--batch"),
-        (["--pt2", "--int8", "nowhere"], "--int8: goes with --onnx alone"),
+        (["--pt2", "--int8", "nowhere"], "--int8: goes with --onnx, --openvino and --trt, not"),
         (["--onnx", "--int8", "nowhere", "--half"], "--int8 and --half: give one of them"),
     ],
 )

@@ -56,6 +56,9 @@ def test_what_is_in_the_file(mcnn: Written) -> None:
         "images": ["batch", "height", "width", 3],
         "count": ["batch"],
         "density": ["batch", 1, "height/4", "width/4"],
+        "points": ["batch", 3840, 2],
+        "scores": ["batch", 3840],
+        "found": ["batch"],
     }
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     description = OnnxEngine(mcnn.path).description
@@ -68,9 +71,8 @@ def test_parity_is_told(mcnn: Written) -> None:
     assert mcnn.parity.passed
     assert [row.picture for row in mcnn.parity.rows] == ["wide", "tall"]
     for row in mcnn.parity.rows:
-        assert row.highest is not None
-        assert row.mean is not None
-        assert row.densest > row.highest >= row.mean
+        density = row.tensors["density"]
+        assert density.largest > density.highest >= density.mean
 
 
 def test_a_file_that_counts_otherwise_is_not_written(
@@ -99,11 +101,12 @@ def test_half_precision(tmp_path: Path) -> None:
     weights = {one.data_type for one in graph.initializer if len(one.dims) == 4}
     assert onnx.TensorProto.FLOAT16 in weights
     kinds = {value.name: value.type.tensor_type.elem_type for value in graph.output}
-    assert kinds == {"count": onnx.TensorProto.FLOAT, "density": onnx.TensorProto.FLOAT}
+    assert kinds.pop("found") == onnx.TensorProto.INT32
+    assert set(kinds.values()) == {onnx.TensorProto.FLOAT}
     (add_up,) = (node for node in graph.node if "count" in node.output)
     (before,) = (node for node in graph.node if add_up.input[0] in node.output)
     assert (add_up.op_type, before.op_type) == ("ReduceSum", "Cast")
-    assert written.parity.rows[0].highest > 0, "that was float32"
+    assert written.parity.rows[0].tensors["density"].highest > 0, "that was float32"
     sides = [side.dim_value for side in graph.input[0].type.tensor_type.shape.dim]
     assert sides == [2, 64, 96, 3]
     description = read_sidecar(written.path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -34,6 +33,7 @@ CLASSES = {
     "inspector": "EngineInspector",
     "_context": "IExecutionContext",
 }
+VERSIONS = ("10.13", "11.4")
 # The symbols that the Python module wants of each library.
 SYMBOLS = {
     "nvinfer": (
@@ -79,12 +79,14 @@ def names_used() -> set[str]:
 
 
 def bindings() -> list[Path]:
-    """Folders that hold ``tensorrt_bindings``, unpacked wheels of several versions perhaps."""
+    """Folders that hold ``tensorrt_bindings``, unpacked wheels of several versions.
+
+    ``make test`` unpacks them beside the environment's packages.
+    """
     named = os.environ.get("FASTCOUNT_TENSORRT_BINDINGS")
     if named:
         return [Path(folder) for folder in named.split(os.pathsep)]
-    spec = importlib.util.find_spec("tensorrt_bindings")
-    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent.parent]
+    return sorted(path for path in Path(sys.prefix, "tensorrt").glob("*") if path.is_dir())
 
 
 def stub_libraries(folder: Path, major: str) -> None:
@@ -97,33 +99,35 @@ def stub_libraries(folder: Path, major: str) -> None:
         subprocess.run(command, cwd=folder, check=True)
 
 
-def test_every_name_is_in_the_module(tmp_path: Path) -> None:
-    folders = bindings()
-    if not folders:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_name_is_in_the_module(version: str, tmp_path: Path) -> None:
+    folders = {
+        info.name.split("-")[1]: folder
+        for folder in bindings()
+        for info in folder.glob("tensorrt_cu*_bindings-*.dist-info")
+    }
+    folder = next((each for name, each in folders.items() if name.startswith(version)), None)
+    if folder is None:
         pytest.skip(
-            "no tensorrt_bindings: pip download --no-deps tensorrt-cu13-bindings, unpack the wheel "
-            "and name its folder in FASTCOUNT_TENSORRT_BINDINGS"
+            f"no tensorrt_bindings {version}: `make test` fetches them; or pip download --no-deps "
+            f"'tensorrt-cu13-bindings=={version}.*', unpack the wheel and name its folder in "
+            "FASTCOUNT_TENSORRT_BINDINGS"
         )
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
-    names = names_used()
-    for folder in folders:
-        (info,) = folder.glob("tensorrt_cu*_bindings-*.dist-info")
-        major = info.name.split("-")[1].split(".")[0]
-        libraries = tmp_path / major
-        libraries.mkdir()
-        stub_libraries(libraries, major)
-        environment = {"LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": str(folder)}
-        done = subprocess.run(
-            [sys.executable, "-c", CHECK, *sorted(names), "No.such_name"],
-            capture_output=True,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        assert done.returncode == 0, done.stderr
-        version, *missing = done.stdout.split()
-        assert version.startswith(f"{major}.")
-        assert missing == ["No.such_name"]
+    major = version.partition(".")[0]
+    stub_libraries(tmp_path, major)
+    environment = {"LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, *sorted(names_used()), "No.such_name"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    found, *missing = done.stdout.split()
+    assert found.startswith(version)
+    assert missing == ["No.such_name"]
 
 
 def test_the_names_are_found_in_our_code() -> None:
@@ -135,6 +139,8 @@ def test_the_names_are_found_in_our_code() -> None:
         "IOptimizationProfile.set_shape",
         "IExecutionContext.execute_async_v3",
         "IExecutionContext.set_tensor_address",
+        "ICudaEngine.get_tensor_dtype",
+        "nptype",
     } <= names
     removed = ("BuilderFlag", "EXPLICIT_BATCH", "supports_model", "platform_has")
     assert not [name for name in names if any(word in name for word in removed)]
@@ -152,6 +158,7 @@ def test_input_shapes() -> None:
 def test_a_plan_that_fell_back_is_an_error() -> None:
     half = replace(FREE, precision="fp16")
     exporter.check_precision('{"Format/Datatype": "Half"}', half)
+    exporter.check_precision('{"Format/Datatype": "Int8"}', replace(FREE, precision="int8"))
     with pytest.raises(RuntimeError, match="without any fp16 layer"):
         exporter.check_precision('{"Format/Datatype": "Float"}', half)
 

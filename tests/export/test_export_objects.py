@@ -1,0 +1,189 @@
+"""Points and boxes in exported graphs: the same Counting as from PyTorch, for every model."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_models import CONFIGS, OTHERS, PICTURE, fitting, small_model
+
+import fastcount
+from fastcount.counting import Counting
+from fastcount.export import Options, export_onnx
+from fastcount.export.graph import CountingGraph, describe
+from fastcount.export.outputs import MOST
+from fastcount.models import CountingModel, create_model, list_models
+from fastcount.predict import TorchEngine
+from fastcount.runtime import Counter, TileResult
+from fastcount.runtime.description import Description
+from fastcount.runtime.exported import InputShape
+from fastcount.runtime.found import tile_results
+
+REFUSED = {"faster_rcnn"}
+
+
+def same(one: Counting | TileResult, other: Counting | TileResult) -> None:
+    """The same but for rounding, which may change the order of objects that are equally sure."""
+    assert other.count == pytest.approx(one.count, rel=1e-4)
+    order = None
+    if one.points is not None and other.points is not None:
+        assert one.points.shape == other.points.shape
+        distance = np.abs(one.points[:, None] - other.points).max(axis=2)
+        if one.labels is not None and other.labels is not None:
+            distance = distance + 1e6 * (one.labels[:, None] != other.labels)
+        if one.boxes is not None and other.boxes is not None:
+            distance = distance + np.abs(one.boxes[:, None] - other.boxes).max(axis=2)
+        order = distance.argmin(axis=1) if len(one.points) else np.zeros(0, np.int64)
+        assert len(set(order.tolist())) == len(order)
+    for field in ("std", "density", "points", "boxes", "scores", "labels"):
+        known, new = getattr(one, field), getattr(other, field)
+        assert (known is None) == (new is None), field
+        if known is not None:
+            if order is not None and field not in ("std", "density"):
+                new = new[order]
+            scale = max(1e-6, float(np.abs(known).max())) if np.size(known) else 1.0
+            np.testing.assert_allclose(new, known, rtol=1e-3, atol=1e-3 * scale, err_msg=field)
+    assert (one.per_class is None) == (other.per_class is None)
+    if one.per_class is not None and other.per_class is not None:
+        assert other.per_class == pytest.approx(one.per_class, rel=1e-3, abs=1e-4)
+    assert one.stride == other.stride
+
+
+def told(model: CountingModel, tile: np.ndarray, most: int = MOST) -> list[TileResult]:
+    """What the graph says, decoded as every engine decodes it."""
+    description = describe(model, size=None, batch=None, precision="fp32", most=most)
+    with torch.inference_mode():
+        tensors = CountingGraph(model, most)(torch.from_numpy(tile))
+    return tile_results({name: each.numpy() for name, each in tensors.items()}, description)
+
+
+@pytest.mark.parametrize("name", sorted(set(list_models()) - REFUSED))
+def test_every_model_tells_the_same(name: str) -> None:
+    """Two pictures at once, of which one has less to find."""
+    model = small_model(name)
+    tiles = np.stack([fitting(PICTURE), fitting(PICTURE) // 2])
+    if name == "deepcount":
+        tiles = np.resize(PICTURE, (1, 384, 512, 3))
+    found = told(model, tiles)
+    known = TorchEngine(model).run(tiles)
+    assert any(abs(one.count) > 1e-3 for one in known), "nothing to compare"
+    for one, other in zip(known, found, strict=True):
+        same(one, other)
+
+
+def test_all_models_are_among_the_small_ones() -> None:
+    assert {*CONFIGS, *OTHERS} == set(list_models())
+
+
+@pytest.mark.parametrize("report", ["density", "localization", "average", "fusion"])
+def test_raznet_reports(report: str) -> None:
+    """With a theta that takes the density in some cells of the grid and not in others."""
+    model = small_model("raznet")
+    model.report = report  # type: ignore[assignment]
+    model.theta.copy_(torch.linspace(0, 1, 16).view(4, 4))
+    with torch.no_grad():
+        model.localization.logits.weight.mul_(50)  # type: ignore[union-attr,operator]
+    tile = fitting(PICTURE)[None]
+    (known,) = TorchEngine(model).run(tile)
+    if report != "density":
+        assert known.points is not None
+        assert len(known.points) > 3
+    same(known, told(model, tile)[0])
+
+
+def test_what_no_graph_holds_is_refused(tmp_path: Path) -> None:
+    picture = [("picture", PICTURE)]
+    with pytest.raises(ValueError, match=r"faster_rcnn looks again at proposals .* export fcos"):
+        export_onnx(small_model("faster_rcnn"), tmp_path / "m.onnx", picture, Options())
+    zooming = create_model("raznet", width=1 / 16, stage="zoom").eval()
+    with pytest.raises(ValueError, match=r"\(depth 2\).*Main-Net alone.*model\.depth = 1"):
+        export_onnx(zooming, tmp_path / "m.onnx", picture, Options())
+    zooming.depth = 1  # type: ignore[assignment]
+    tile = fitting(PICTURE)[None]
+    same(TorchEngine(zooming).run(tile)[0], told(zooming, tile)[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_than_the_file_holds_is_an_error() -> None:
+    model = small_model("centernet")
+    tile = fitting(PICTURE)[None]
+    (full,) = told(model, tile)
+    number = int(full.count)
+    assert number > 5
+    same(full, told(model, tile, most=number)[0])
+    with pytest.raises(ValueError, match=rf"at most 5 candidates .* holds {number}; .* --most"):
+        told(model, tile, most=5)
+
+
+ALLOWED = {"", "ai.onnx"}
+
+
+@pytest.mark.parametrize("name", ["centernet", "fcos", "leaf_joint", "raznet"])
+def test_onnx_files(tmp_path: Path, name: str) -> None:
+    """In operators that TensorRT takes, too; of a picture in tiles, where tiles are taken."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    model = small_model(name)
+    expected = Counter(TorchEngine(copy.deepcopy(model)))
+    written = export_onnx(model, tmp_path / "m.onnx", [("picture", PICTURE)], Options(most=4000))
+    assert written.parity.passed
+    graph = onnx.load(written.path).graph
+    assert {node.domain for node in graph.node} <= ALLOWED
+    kinds = {node.op_type for node in graph.node}
+    assert not kinds & {"NonZero", "NonMaxSuppression", "Loop", "If"}
+    assert all(len(node.output) == 1 for node in graph.node if node.op_type == "MaxPool")
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    numbers = [constants[node.input[1]] for node in graph.node if node.op_type == "TopK"]
+    assert [int(number.item()) for number in numbers] == [3840, 160]
+    counter = fastcount.load(written.path, device="cpu")
+    same(expected(PICTURE), counter(PICTURE))
+    assert expected(PICTURE).points is not None
+
+
+def test_objects_in_the_padding_are_left_out() -> None:
+    points = np.array([[3.0, 4.0], [3.0, 9.0], [12.0, 2.0]], np.float32)
+    whole = TileResult(
+        3.0,
+        points=points,
+        boxes=np.concatenate([points - 0.5, points + 1.5], axis=1),
+        scores=np.array([0.9, 0.8, 0.7], np.float32),
+        labels=np.array([0, 1, 1]),
+        per_class={"dark": 1.0, "light": 2.0},
+    )
+    tiles = np.zeros((1, 9, 16, 3), np.uint8)
+    (result,) = InputShape(1, (16, 16)).run(tiles, (0, 0, 0), lambda pixels: [whole])
+    assert result.count == 2
+    assert result.points is not None
+    np.testing.assert_array_equal(result.points, points[[0, 2]])
+    assert result.per_class == {"dark": 1.0, "light": 1.0}
+    for field in ("boxes", "scores", "labels"):
+        assert len(getattr(result, field)) == 2
+
+
+def test_a_density_has_peaks_in_its_file_and_none_in_its_counting() -> None:
+    model = small_model("mcnn")
+    tile = fitting(PICTURE)[None]
+    with torch.inference_mode():
+        tensors = CountingGraph(model, MOST)(torch.from_numpy(tile))
+    number = int(tensors["found"])
+    assert number > 3
+    density, points = tensors["density"][0, 0], tensors["points"][0, :number]
+    x, y = ((points + 0.5) / 4 - 0.5).round().long().unbind(1)
+    torch.testing.assert_close(tensors["scores"][0, :number], density[y, x])
+    around = torch.nn.functional.max_pool2d(density[None], 3, stride=1, padding=1)[0]
+    torch.testing.assert_close(density[y, x], around[y, x])
+    (result,) = told(model, tile)
+    assert result.points is None
+
+
+def test_a_description_without_the_new_fields_is_read() -> None:
+    """Files written before a graph could locate objects."""
+    old = Description("mcnn", small_model("mcnn").tiling, 4).to_json()
+    for line in (',\n "locates": null', ',\n "overlap": null'):
+        assert line in old
+        old = old.replace(line, "")
+    assert Description.from_json(old, "here").locates is None

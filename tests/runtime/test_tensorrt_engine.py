@@ -1,0 +1,62 @@
+"""How the TensorRT engine keeps two batches in flight, on stand-ins; no TensorRT runs here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fake_tensorrt
+import numpy as np
+import pytest
+
+from fastcount.runtime import Counter, Tiling
+from fastcount.runtime.description import Description
+from fastcount.runtime.tensorrt_engine import TensorrtEngine
+
+DESCRIPTION = Description("sum", Tiling(tile=(64, 64), margin=0, align=16, fill=(0, 0, 0)), None)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TensorrtEngine:
+    fake_tensorrt.install(monkeypatch)
+    (tmp_path / "m.plan").write_bytes(b"plan")
+    description = Description("sum", DESCRIPTION.tiling, None, batch=1)
+    return TensorrtEngine(tmp_path / "m.plan", description=description)
+
+
+def test_two_batches_are_in_flight(engine: TensorrtEngine) -> None:
+    tiles = np.random.default_rng(0).integers(0, 256, (5, 16, 32, 3), np.uint8)
+    fake_tensorrt.EVENTS.clear()
+    results = engine.run(tiles)
+    assert [one.count for one in results] == tiles.sum(axis=(1, 2, 3)).tolist()
+    events = [event for event in fake_tensorrt.EVENTS if event not in ("push", "pop")]
+    first, second = (event.removeprefix("run ") for event in events[:2])
+    assert first != second
+    assert events == [
+        *(f"run {first}", f"run {second}", f"wait {first}"),
+        *(f"run {first}", f"wait {second}", f"run {second}", f"wait {first}"),
+        *(f"run {first}", f"wait {second}", f"wait {first}"),
+    ]
+    assert fake_tensorrt.EVENTS.count("push") == fake_tensorrt.EVENTS.count("pop") > 0
+
+
+def test_memory_is_kept_and_grows_with_the_input(engine: TensorrtEngine) -> None:
+    counter = Counter(engine)
+    picture = np.full((16, 32, 3), 7, np.uint8)
+    assert counter(picture).count == 7 * picture.size
+    held = len(fake_tensorrt.MEMORY)
+    assert counter(picture).count == 7 * picture.size
+    assert len(fake_tensorrt.MEMORY) == held
+    large = np.full((64, 64, 3), 5, np.uint8)
+    assert counter(large).count == 5 * large.size
+    assert len(fake_tensorrt.MEMORY) > held
+    with pytest.raises(ValueError, match="this plan takes no input of 80x32"):
+        engine.run(np.zeros((1, 80, 32, 3), np.uint8))
+
+
+def test_a_plan_for_another_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tensorrt.install(monkeypatch)
+    (tmp_path / "m.plan").write_bytes(b"of another GPU")
+    with pytest.raises(ValueError, match=r"m\.plan was not built for this GPU"):
+        TensorrtEngine(tmp_path / "m.plan", description=DESCRIPTION)
+    with pytest.raises(ValueError, match=r"device: a \.plan file runs on 'cuda'.*got 'cpu'"):
+        TensorrtEngine(tmp_path / "m.plan", "cpu", description=DESCRIPTION)
