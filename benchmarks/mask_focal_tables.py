@@ -1,13 +1,14 @@
 """Mask Focal Loss (Zhong et al.), tables 2 to 7: the paper's MAE and RMSE beside ours.
 
     python benchmarks/mask_focal_tables.py --table 7 --train SPEC --test SPEC --output DIR
-        [--backbone NAME --weights PATH --channels N --yolo SIZE] [--rows NAME...]
-        [--seeds 0 1 2 3 4] [--steps N --batch N --crop N --lr RATE] [--ap]
+        [--rows NAME...] [--seeds 0 1 2 3 4] [--backbone NAME --weights PATH --channels N]
+        [--resize FACTOR --scale LOW HIGH] [--steps N --batch N --crop N --lr RATE] [--ap]
 
 Every row is trained on the same crops of the same pictures for the same number of steps; its score
-threshold is chosen on a validation split of ``--train``; what is printed was measured on
-``--test`` alone, as mean and standard deviation over the seeds. Tables 2 to 4 vary the exponents
-for CenterNet, 5 to 7 compare detectors, each with its usual loss and (*) with mask focal loss.
+threshold is chosen on a validation split of ``--train``, from which pictures that ``--test`` holds
+too are dropped; what is printed was measured on ``--test`` alone, as mean and standard deviation
+over the seeds. Tables 2 to 4 vary the exponents for CenterNet, 5 to 7 compare detectors, each by
+its usual loss, by eq. 6 (which these tables of the paper leave out) and by eq. 7 (the paper's *).
 Where the data is not the paper's, its numbers stand there to compare directions, not values.
 A row and seed whose result is in ``--output`` already is not trained again.
 """
@@ -24,31 +25,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from rich.console import Console
+from numpy.typing import NDArray
+from PIL import Image
 from rich.table import Table
-from torch import Tensor
-from torchvision.transforms import v2
 
+from fastcount.cli.box_scores import BoxScores
+from fastcount.cli.messages import print_table
 from fastcount.data import open_dataset
 from fastcount.data.base import CountingDataset
-from fastcount.data.split import split_by_content
-from fastcount.data.transforms import KeepInside
+from fastcount.data.sample import Annotation
+from fastcount.data.split import content_hashes, split_by_content
 from fastcount.files import atomic_write
 from fastcount.metrics.functional import count_error
-from fastcount.models import Target, create_model
+from fastcount.models import create_model
 from fastcount.models.checkpoint import save_model
 from fastcount.models.parts.box_detector import BoxDetector
 from fastcount.predict import TorchEngine
 from fastcount.runtime.counter import Counter
+from fastcount.training.config import Augment, Part
+from fastcount.training.crops import Crops, TrainingPictures, collate
 from fastcount.training.score_threshold import choose_score_threshold
 
 Numbers = tuple[float, ...]
+SETTINGS = (  # those that a result depends on
+    *("train", "test", "backbone", "weights", "channels", "levels", "yolo", "resize", "scale"),
+    *("steps", "batch", "crop", "lr", "validation"),
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: the model's name and loss, and the paper's MAE and RMSE, for each of its sets."""
+    """One line: the model's name and loss, and the paper's MAE and RMSE, for each of its sets;
+    none where the paper has no such line."""
 
     name: str
     model: str
@@ -61,11 +71,9 @@ def _centernet(loss: str, gamma: float, beta: float, mae: float, rmse: float) ->
     return Row(name, "centernet", {"loss": loss, "gamma": gamma, "beta": beta}, (mae, rmse))
 
 
-def _pair(model: str, usual: Numbers, mask: Numbers) -> list[Row]:
-    return [
-        Row(model, model, {"loss": "focal"}, usual),
-        Row(f"{model}*", model, {"loss": "mask_focal_poly"}, mask),
-    ]
+def _losses(model: str, usual: Numbers, poly: Numbers) -> list[Row]:
+    paper = {"focal": usual, "mask_focal": (), POLY: poly}
+    return [Row(f"{model}-{loss}", model, {"loss": loss}, paper[loss]) for loss in paper]
 
 
 POLY = "mask_focal_poly"
@@ -97,76 +105,66 @@ TABLES: dict[int, list[Row]] = {
         _centernet(POLY, 5, 1, 36.26, 85.21),
     ],
     5: [  # SCUT-HEAD A: MAE, RMSE, then B
-        *_pair("centernet", (1.92, 2.94, 2.23, 4.56), (1.26, 1.96, 1.78, 3.63)),
-        *_pair("fcos", (2.26, 3.38, 2.33, 5.23), (2.09, 3.05, 2.29, 5.19)),
-        *_pair("foveabox", (1.92, 2.89, 2.52, 4.80), (1.84, 2.80, 2.23, 4.61)),
-        *_pair("retinanet", (2.35, 3.40, 4.04, 8.45), (1.90, 2.71, 2.13, 3.21)),
-        *_pair("yolov5", (2.84, 4.04, 2.52, 5.20), (2.41, 3.53, 2.27, 4.97)),
+        *_losses("centernet", (1.92, 2.94, 2.23, 4.56), (1.26, 1.96, 1.78, 3.63)),
+        *_losses("fcos", (2.26, 3.38, 2.33, 5.23), (2.09, 3.05, 2.29, 5.19)),
+        *_losses("foveabox", (1.92, 2.89, 2.52, 4.80), (1.84, 2.80, 2.23, 4.61)),
+        *_losses("retinanet", (2.35, 3.40, 4.04, 8.45), (1.90, 2.71, 2.13, 3.21)),
+        *_losses("yolov5", (2.84, 4.04, 2.52, 5.20), (2.41, 3.53, 2.27, 4.97)),
         # the copy of the paper at hand has its RMSE on part A illegible
         Row("faster_rcnn", "faster_rcnn", {}, (2.89, math.nan, 2.96, 4.90)),
     ],
     6: [
-        *_pair("centernet", (8.11, 10.12), (6.96, 8.72)),
-        *_pair("fcos", (6.87, 8.50), (6.32, 8.00)),
-        *_pair("foveabox", (7.71, 9.77), (7.46, 9.40)),
-        *_pair("retinanet", (7.13, 9.17), (6.26, 8.24)),
-        *_pair("yolov5", (5.62, 7.10), (5.07, 6.40)),
+        *_losses("centernet", (8.11, 10.12), (6.96, 8.72)),
+        *_losses("fcos", (6.87, 8.50), (6.32, 8.00)),
+        *_losses("foveabox", (7.71, 9.77), (7.46, 9.40)),
+        *_losses("retinanet", (7.13, 9.17), (6.26, 8.24)),
+        *_losses("yolov5", (5.62, 7.10), (5.07, 6.40)),
         Row("faster_rcnn", "faster_rcnn", {}, (8.88, 11.12)),
     ],
     7: [
-        *_pair("centernet", (39.42, 90.80), (35.83, 83.75)),
-        *_pair("fcos", (40.15, 79.11), (38.92, 75.50)),
-        *_pair("foveabox", (34.69, 64.40), (32.40, 59.66)),
-        *_pair("retinanet", (48.60, 106.58), (44.63, 92.61)),
-        *_pair("yolov5", (67.17, 177.58), (64.20, 165.78)),
+        *_losses("centernet", (39.42, 90.80), (35.83, 83.75)),
+        *_losses("fcos", (40.15, 79.11), (38.92, 75.50)),
+        *_losses("foveabox", (34.69, 64.40), (32.40, 59.66)),
+        *_losses("retinanet", (48.60, 106.58), (44.63, 92.61)),
+        *_losses("yolov5", (67.17, 177.58), (64.20, 165.78)),
     ],
 }
 
 
-class Crops:
-    """Random crops with their boxes, the same for every row of a seed."""
+class Resized(CountingDataset):
+    """``dataset`` with pictures and boxes ``factor`` times as large, kept once they are decoded."""
 
-    def __init__(self, dataset: CountingDataset, indices: list[int], size: int) -> None:
-        self.dataset, self.indices = dataset, indices
-        self.size = size
-        self._kept: dict[int, Any] = {}
-        self.change = v2.Compose(
-            [
-                v2.RandomCrop(size, pad_if_needed=True, fill=128),
-                v2.RandomHorizontalFlip(),
-                v2.ColorJitter(0.2, 0.2),
-                KeepInside(),
-            ]
-        )
+    name = "resized"
 
-    def batch(self, number: int) -> tuple[Tensor, list[Target]]:
-        images, targets = [], []
-        for _ in range(number):
-            index = self.indices[int(torch.randint(len(self.indices), ()))]
-            if index not in self._kept:
-                sample = self.dataset[index]
-                if "boxes" not in sample:
-                    raise SystemExit(f"{sample['id']}: has no boxes; make them: fastcount boxes")
-                self._kept[index] = sample
-            sample = self._kept[index]
-            scale = math.exp(float(torch.empty(()).uniform_(math.log(0.7), math.log(1.4))))
-            height, width = (max(1, round(side * scale)) for side in sample["image"].shape[-2:])
-            crop = self.change(v2.Resize((height, width), antialias=True)(dict(sample)))
-            images.append(crop["image"].as_subclass(Tensor).float() / 255)
-            targets.append(
-                Target(
-                    count=crop["count"],
-                    boxes=crop["boxes"].as_subclass(Tensor),
-                    labels=crop["labels"],
-                )
-            )
-        return torch.stack(images), targets
+    def __init__(self, dataset: CountingDataset, factor: float) -> None:
+        self.dataset, self.factor = dataset, factor
+        self.ids, self.classes = dataset.ids, dataset.classes
+        self._kept: dict[int, NDArray[np.uint8]] = {}
+
+    def path(self, index: int) -> Path:
+        return self.dataset.path(index)
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        if index not in self._kept:
+            pixels = self.dataset.picture(index)
+            if self.factor != 1:
+                size = [max(1, round(side * self.factor)) for side in pixels.shape[1::-1]]
+                image = Image.fromarray(pixels).resize((size[0], size[1]), Image.Resampling.BOX)
+                pixels = np.array(image)
+            self._kept[index] = pixels
+        return self._kept[index]
+
+    def annotation(self, index: int) -> Annotation:
+        truth = self.dataset.annotation(index)
+        if truth.boxes is None or truth.labels is None:
+            raise SystemExit(f"{self.ids[index]}: has no boxes; make them: fastcount boxes")
+        return Annotation.of_boxes(truth.boxes * self.factor, truth.labels)
 
 
 def train(model: BoxDetector, crops: Crops, arguments: argparse.Namespace) -> None:
     """AdamW (backbone at a tenth of the rate), 5 % rise and half a cosine, clipped gradients."""
     device = torch.device(arguments.device)
-    model.to(device).train()
+    model.to(device, memory_format=torch.channels_last).train()
     groups: dict[bool, list[Any]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -186,7 +184,8 @@ def train(model: BoxDetector, crops: Crops, arguments: argparse.Namespace) -> No
     )
     begin = time.monotonic()
     for step in range(arguments.steps):
-        images, targets = crops.batch(arguments.batch)
+        first = step * arguments.batch
+        images, targets = collate([crops[first + place] for place in range(arguments.batch)])
         losses = model.loss(model(images.to(device)), targets)
         optimizer.zero_grad()
         losses["loss"].backward()
@@ -207,39 +206,52 @@ def pictures(dataset: CountingDataset, indices: list[int]) -> Iterator[tuple[Any
 def measure(model: BoxDetector, dataset: CountingDataset, arguments: argparse.Namespace) -> Any:
     """MAE and RMSE of the counts, and COCO's AP where asked for, over all of ``dataset``."""
     counter = Counter(TorchEngine(model, arguments.device))
-    predicted, true, ap = [], [], None
-    if arguments.ap:
-        from torchmetrics.detection import MeanAveragePrecision
-
-        # its usual limit of 100 detections would cut a crowd short
-        ap = MeanAveragePrecision(max_detection_thresholds=[1, 100, 100_000])
-        ap.warn_on_many_detections = False
+    boxes = BoxScores(counter) if arguments.ap else None
+    predicted, true = [], []
+    classes = len(dataset.classes)
+    class_errors = torch.zeros(classes, dtype=torch.float64)
     for index in range(len(dataset)):
         counting, truth = counter(dataset.picture(index)), dataset.annotation(index)
+        if boxes is not None:
+            counting = boxes.counted(counting, truth)
         predicted.append(counting.count)
         true.append(truth.count)
-        if ap is not None:
-            found = {"boxes": counting.boxes, "scores": counting.scores, "labels": counting.labels}
-            wanted = {"boxes": truth.boxes, "labels": truth.labels}
-            ap.update(*([{k: torch.as_tensor(v) for k, v in d.items()}] for d in (found, wanted)))
+        found, wanted = (
+            torch.bincount(torch.as_tensor(each.labels), minlength=classes)
+            for each in (counting, truth)
+        )
+        class_errors += (found - wanted).abs()
     errors = count_error(torch.tensor(predicted).double(), torch.tensor(true).double())
-    result = {"mae": float(errors["mae"]), "rmse": float(errors["rmse"]), "n": len(true)}
-    if ap is not None:
-        scores = ap.compute()
-        result |= {"ap": float(scores["map"]), "ap50": float(scores["map_50"])}
-    return result
+    result: dict[str, Any] = {key: float(errors[key]) for key in ("mae", "rmse", "bias")}
+    result["n"] = len(true)
+    by_class = (class_errors / len(true)).tolist()
+    result["class_mae"] = dict(zip(dataset.classes, by_class, strict=True))
+    return result | (boxes.result() if boxes is not None else {})
 
 
-def run(row: Row, seed: int, arguments: argparse.Namespace) -> dict[str, float]:
+def run(row: Row, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains and measures one row with one seed, or reads what was measured before."""
-    name = f"{row.name.replace('*', '-mask')}-seed{seed}"
+    name = f"{row.name}-seed{seed}"
     done = arguments.output / f"{name}.json"
+    result: dict[str, Any]
+    settings = {key: getattr(arguments, key) for key in SETTINGS}
+    for key, value in settings.items():
+        if isinstance(value, str):  # where a file lies changes nothing
+            settings[key] = value.rpartition("/")[2]
     if done.exists():
-        result: dict[str, float] = json.loads(done.read_text())
+        result = json.loads(done.read_text())
+        if result["settings"] != json.loads(json.dumps(settings)):
+            raise SystemExit(f"{done}: of a run with other settings; choose another --output")
         return result
     print(name, file=sys.stderr)
-    dataset = open_dataset(arguments.train)
-    indices, validation = split_by_content(dataset, arguments.validation, 0)
+    source = open_dataset(arguments.train)
+    dataset = Resized(source, arguments.resize)
+    hashes = content_hashes(source)
+    held_out = set(content_hashes(open_dataset(arguments.test)))
+    indices, validation = (
+        [index for index in side if hashes[index] not in held_out]
+        for side in split_by_content(source, arguments.validation, 0, hashes=hashes)
+    )
     torch.manual_seed(seed)
     options: dict[str, Any] = {**row.options, "classes": list(dataset.classes)}
     if row.model == "yolov5":
@@ -253,18 +265,16 @@ def run(row: Row, seed: int, arguments: argparse.Namespace) -> dict[str, float]:
             options["levels"] = arguments.levels
     model = create_model(row.model, **options)
     assert isinstance(model, BoxDetector)
-    torch.manual_seed(seed)  # so that every row of a seed sees the same crops
-    train(model, Crops(dataset, indices, arguments.crop), arguments)
+    part = TrainingPictures(dataset, indices, Part(arguments.train, scale=arguments.scale), None)
+    side = arguments.crop  # crop n of a seed is the same for every row
+    train(model, Crops([part], (side, side), Augment(grey=0.0), seed), arguments)
     threshold, error = choose_score_threshold(
         model, pictures(dataset, validation), device=arguments.device
     )
-    save_model(
-        model,
-        arguments.output / f"{name}.safetensors",
-        card={"train": arguments.train.rpartition("/")[2], "seed": seed, "steps": arguments.steps},
-    )
-    result = measure(model, open_dataset(arguments.test), arguments)
-    result |= {"threshold": threshold, "validation_mae": error}
+    card = {"train": arguments.train.rpartition("/")[2], "seed": seed, "steps": arguments.steps}
+    save_model(model, arguments.output / f"{name}.safetensors", card=card)
+    result = measure(model, Resized(open_dataset(arguments.test), arguments.resize), arguments)
+    result |= {"threshold": threshold, "validation_mae": error, "settings": settings}
     with atomic_write(done, "w") as file:
         json.dump(result, file)
     return result
@@ -283,17 +293,19 @@ def main(arguments_given: list[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="*", help="names of rows; all by default")
     parser.add_argument("--backbone", help="instead of the paper's")
     parser.add_argument("--weights", help="of the backbone; at random by default")
-    parser.add_argument("--channels", type=int, help="of pyramids and heads")
+    parser.add_argument("--channels", type=int, help="of pyramids and heads; by 32s")
     parser.add_argument("--levels", type=int, nargs="*", help="of pyramids")
     parser.add_argument("--yolo", default="x", choices=list("nsmlx"))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--resize", type=float, default=1.0, help="all pictures, by this factor")
+    parser.add_argument("--scale", type=float, nargs=2, default=(0.7, 1.4), help="of crops, random")
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=512)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--validation", type=float, default=0.1, help="share of --train")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--ap", action="store_true", help="also COCO's AP (needs pycocotools)")
+    parser.add_argument("--ap", action="store_true", help="also COCO's AP")
     arguments = parser.parse_args(arguments_given)
     arguments.output.mkdir(parents=True, exist_ok=True)
     rows = TABLES[arguments.table]
@@ -307,10 +319,12 @@ def main(arguments_given: list[str] | None = None) -> None:
         if arguments.rows and row.name not in arguments.rows:
             continue
         results = [run(row, seed, arguments) for seed in arguments.seeds]
-        paper = [" / ".join(f"{value:g}" for value in row.paper[place::2]) for place in (0, 1)]
+        paper = [
+            " / ".join(f"{value:g}" for value in row.paper[place::2]) or "-" for place in (0, 1)
+        ]
         keys = ["mae", "rmse", *(["ap"] if arguments.ap else [])]
         table.add_row(row.name, *paper, *(_spread([one[key] for one in results]) for key in keys))
-    Console(highlight=False).print(table)
+    print_table(table)
 
 
 def _spread(values: list[float]) -> str:

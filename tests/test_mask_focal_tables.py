@@ -13,10 +13,12 @@ from PIL import Image
 TABLES = Path(__file__).resolve().parent.parent / "benchmarks" / "mask_focal_tables.py"
 
 
-def coco(folder: Path) -> Path:
+def coco(folder: Path, seed: int) -> Path:
+    folder.mkdir()
     images, annotations = [], []
     for number in range(8):
-        pixels = torch.randint(0, 90, (48, 64, 3), generator=torch.Generator().manual_seed(number))
+        generator = torch.Generator().manual_seed(seed + number)
+        pixels = torch.randint(0, 90, (48, 64, 3), generator=generator)
         for k in range(number):
             x, y = 3 + 14 * (k % 4), 5 + 18 * (k // 4)
             pixels[y : y + 12, x : x + 12] += 150
@@ -36,23 +38,28 @@ def coco(folder: Path) -> Path:
 def test_a_row_is_trained_measured_and_remembered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = f"coco:{coco(tmp_path)}"
+    spec, other = (f"coco:{coco(tmp_path / str(seed), seed)}" for seed in (0, 100))
     main = runpy.run_path(str(TABLES))["main"]
     output = tmp_path / "out"
-    command = ["--table", "7", "--train", spec, "--test", spec, "--output", str(output)]
-    command += ["--rows", "centernet*", "--backbone", "mobilenetv3_small_100", "--channels", "16"]
-    command += ["--steps", "2", "--batch", "2", "--crop", "64", "--validation", "0.4"]
-    command += ["--seeds", "0", "1", "--device", "cpu"]
-    main(command)
+    command = ["--table", "7", "--train", spec, "--test", other, "--output", str(output)]
+    command += ["--backbone", "mobilenetv3_small_100", "--channels", "32", "--levels", "3", "4"]
+    command += ["--steps", "1", "--batch", "2", "--crop", "64", "--validation", "0.4"]
+    command += ["--resize", "0.5", "--scale", "0.9", "1.1", "--device", "cpu"]
+    rows = ["--rows", "centernet-mask_focal_poly", "fcos-mask_focal", "--seeds", "0", "1"]
+    main([*command, *rows])
     printed = capsys.readouterr().out
-    assert "centernet*" in printed
+    assert "centernet-mask_focal_poly" in printed
     assert "35.83" in printed
     assert "±" in printed
     results = sorted(output.glob("*.json"))
-    assert len(results) == 2
-    assert json.loads(results[0].read_text())["n"] == 8
-    results[0].write_text(json.dumps({"mae": 1000.0, "rmse": 1000.0}))
-    main(command)
-    assert "±" in capsys.readouterr().out
+    assert len(results) == 4
+    known = json.loads(results[0].read_text())
+    assert known["n"] == 8
+    assert known["class_mae"] == {"head": known["mae"]}
+    results[0].write_text(json.dumps({**known, "mae": 2e6}))
+    main([*command, *rows])
+    assert "1000" in capsys.readouterr().out  # a mean of what is known, not measured again
+    with pytest.raises(SystemExit, match="other settings"):
+        main([*command, *rows, "--lr", "1"])
     with pytest.raises(SystemExit):
         main([*command, "--rows", "nothing"])
