@@ -11,7 +11,7 @@ import torch
 from fastcount.models import create_model
 from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.parts.box_detector import BoxTruth
-from fastcount.models.parts.dense_detector import matched_heatmap
+from fastcount.models.parts.dense_detector import DenseOutput, matched_heatmap
 
 COMPACT: dict[str, dict[str, Any]] = {
     "fcos": {"levels": [3, 4], "channels": 32},
@@ -132,6 +132,21 @@ def test_ignored_anchors_take_no_gradient(name: str, loss: str) -> None:
     assert losses["classification"] == 0
     losses = model.loss(output, [{"count": 0.0, "boxes": boxes[:0]}])
     assert losses["classification"] > 0
+
+
+@pytest.mark.parametrize("name", ["fcos", "retinanet", "foveabox", "yolov5"])
+def test_13000_heads_in_one_picture_are_all_found(name: str) -> None:
+    model = compact(name, nms_threshold=1.0)
+    small = model(torch.rand(1, 3, 64, 64))
+    cells = sum(h * w for h, w in small.sizes)
+    size = (800, 1056)
+    sizes = [(size[0] // stride, size[1] // stride) for stride in model.strides]
+    anchors = small.head["cls_logits"].shape[1] // cells * sum(h * w for h, w in sizes)
+    head = {key: torch.full((1, anchors, one.shape[-1]), 0.3) for key, one in small.head.items()}
+    head["cls_logits"] = torch.full((1, anchors, 1), -20.0)
+    head["cls_logits"][:, :13_000] = torch.linspace(3, 5, 13_000)[:, None]
+    (found,) = model.detect(DenseOutput(head, sizes, size), 0.5)
+    assert len(found.boxes) == len(found.scores) == 13_000
 
 
 @pytest.mark.slow
