@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from fastcount.cli.messages import say
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fastcount.counting import Counting
     from fastcount.data.sample import Annotation
     from fastcount.metrics import BoxAP
@@ -27,7 +30,7 @@ class BoxScores:
     def __init__(self, counter: Counter) -> None:
         self._metric: BoxAP | None = _metric()
         self._threshold: float | None = None
-        model = getattr(counter.engine, "model", None)
+        model: Any = getattr(counter.engine, "model", None)
         if self._metric is not None and hasattr(model, "set_score_threshold"):
             self._threshold = float(model.score_threshold)
             model.set_score_threshold(min(_LEAST, self._threshold))
@@ -43,7 +46,7 @@ class BoxScores:
             _note(self._metric, counting, truth)
         if self._threshold is None or counting.scores is None:
             return counting
-        return _strong(counting, self._threshold)
+        return _kept(counting, counting.scores >= self._threshold)
 
     def result(self) -> dict[str, float]:
         """``ap``, ``ap50`` and ``ap75``; nothing where there is no AP."""
@@ -71,17 +74,15 @@ def _note(metric: BoxAP, counting: Counting, truth: Annotation) -> None:
     metric.update(tensors(counting, "boxes", "scores", "labels"), tensors(truth, "boxes", "labels"))
 
 
-def _strong(counting: Counting, threshold: float) -> Counting:
-    """What ``counting`` would be had only scores of at least ``threshold`` been handed out."""
-    import numpy as np
-
-    keep = counting.scores >= threshold
+def _kept(counting: Counting, keep: NDArray[np.bool_]) -> Counting:
+    """What ``counting`` would be had only the objects ``keep`` (N,) been handed out."""
     fields: dict[str, Any] = {}
     for name in ("points", "boxes", "scores", "labels"):
         values = getattr(counting, name)
         fields[name] = None if values is None else values[keep]
     if counting.per_class is not None and fields["labels"] is not None:
-        names = counting.per_class
-        numbers = np.bincount(fields["labels"], minlength=len(names)).tolist()
-        fields["per_class"] = dict(zip(names, map(float, numbers), strict=True))
-    return replace(counting, count=float(np.count_nonzero(keep)), **fields)
+        labels = fields["labels"].tolist()
+        fields["per_class"] = {
+            name: float(labels.count(number)) for number, name in enumerate(counting.per_class)
+        }
+    return replace(counting, count=float(keep.sum()), **fields)
