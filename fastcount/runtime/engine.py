@@ -33,7 +33,11 @@ class TileResult:
 
 
 class Engine(Protocol):
-    """A network ready to run. ``tiling`` says which pictures it takes."""
+    """A network ready to run. ``tiling`` says which pictures it takes.
+
+    One that divides what it is given into batches, and has more than one of them under way, may
+    have an attribute ``batches_at_once``: so many times a batch is then given to it.
+    """
 
     @property
     def name(self) -> str: ...

@@ -30,6 +30,8 @@ class TensorrtEngine(ExportedEngine):
     pycuda; ``ValueError`` for another device, or a plan for another GPU or TensorRT.
     """
 
+    batches_at_once = 8  # enough that the first and the last, which are alone, matter little
+
     def __init__(
         self,
         path: str | os.PathLike[str],

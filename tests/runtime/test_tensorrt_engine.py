@@ -39,6 +39,14 @@ def test_two_batches_are_in_flight(engine: TensorrtEngine) -> None:
     assert fake_tensorrt.EVENTS.count("push") == fake_tensorrt.EVENTS.count("pop") > 0
 
 
+def test_a_counter_keeps_two_tiles_in_flight(engine: TensorrtEngine) -> None:
+    fake_tensorrt.EVENTS.clear()
+    picture = np.full((64, 64 * 5, 3), 3, np.uint8)
+    assert Counter(engine)(picture).count == 3 * picture.size
+    words = [event.partition(" ")[0] for event in fake_tensorrt.EVENTS if " " in event]
+    assert words == ["run", *["run", "wait"] * 4, "wait"]
+
+
 def test_memory_is_kept_and_grows_with_the_input(engine: TensorrtEngine) -> None:
     counter = Counter(engine)
     picture = np.full((16, 32, 3), 7, np.uint8)
