@@ -27,7 +27,7 @@ from fastcount.runtime.openvino_engine import OpenvinoEngine
 from fastcount.runtime.tiling import Tiling
 
 _ROUNDS = 3
-_MOST_MEASURED = 4  # tiles that a choice of layers is measured on
+_MOST_MEASURED = 12  # tiles that a choice of layers is measured on
 _LEAST_COUNT = 10.0
 _FURTHEST_GAIN = 0.1
 
