@@ -10,7 +10,8 @@ too are dropped; what is printed was measured on ``--test`` alone, as mean and s
 over the seeds. Tables 2 to 4 vary the exponents for CenterNet, 5 to 7 compare detectors, each by
 its usual loss, by eq. 6 (which these tables of the paper leave out) and by eq. 7 (the paper's *).
 Where the data is not the paper's, its numbers stand there to compare directions, not values.
-A row and seed whose result is in ``--output`` already is not trained again.
+A row and seed whose result is in ``--output`` already is neither trained nor measured again; one
+whose model alone is there is measured again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from fastcount.data.split import content_hashes, split_by_content
 from fastcount.files import atomic_write
 from fastcount.metrics.functional import count_error
 from fastcount.models import create_model
-from fastcount.models.checkpoint import save_model
+from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.parts.box_detector import BoxDetector
 from fastcount.predict import TorchEngine
 from fastcount.runtime.counter import Counter
@@ -238,9 +239,10 @@ def run(row: Row, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     for key, value in settings.items():
         if isinstance(value, str):  # where a file lies changes nothing
             settings[key] = value.rpartition("/")[2]
+    settings = json.loads(json.dumps(settings))
     if done.exists():
         result = json.loads(done.read_text())
-        if result["settings"] != json.loads(json.dumps(settings)):
+        if result["settings"] != settings:
             raise SystemExit(f"{done}: of a run with other settings; choose another --output")
         return result
     print(name, file=sys.stderr)
@@ -263,16 +265,24 @@ def run(row: Row, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
             options |= dict.fromkeys(width, arguments.channels)
         if arguments.levels is not None and row.model != "centernet":
             options["levels"] = arguments.levels
-    model = create_model(row.model, **options)
-    assert isinstance(model, BoxDetector)
-    part = TrainingPictures(dataset, indices, Part(arguments.train, scale=arguments.scale), None)
-    side = arguments.crop  # crop n of a seed is the same for every row
-    train(model, Crops([part], (side, side), Augment(grey=0.0), seed), arguments)
+    file = arguments.output / f"{name}.safetensors"
+    card = {"seed": seed, **settings}
+    if file.exists():  # trained before, and to be measured again
+        model = load_model(file)
+        if any(card.get(key) != value for key, value in model.card.items()):
+            raise SystemExit(f"{file}: of a run with other settings; choose another --output")
+        assert isinstance(model, BoxDetector)
+    else:
+        model = create_model(row.model, **options)
+        assert isinstance(model, BoxDetector)
+        part = Part(arguments.train, scale=arguments.scale)
+        side = arguments.crop  # crop n of a seed is the same for every row
+        kept = TrainingPictures(dataset, indices, part, None)
+        train(model, Crops([kept], (side, side), Augment(grey=0.0), seed), arguments)
     threshold, error = choose_score_threshold(
         model, pictures(dataset, validation), device=arguments.device
     )
-    card = {"train": arguments.train.rpartition("/")[2], "seed": seed, "steps": arguments.steps}
-    save_model(model, arguments.output / f"{name}.safetensors", card=card)
+    save_model(model, file, card=card)
     result = measure(model, Resized(open_dataset(arguments.test), arguments.resize), arguments)
     result |= {"threshold": threshold, "validation_mae": error, "settings": settings}
     with atomic_write(done, "w") as file:

@@ -59,6 +59,9 @@ def test_a_row_is_trained_measured_and_remembered(
     results[0].write_text(json.dumps({**known, "mae": 2e6}))
     main([*command, *rows])
     assert "1000" in capsys.readouterr().out  # a mean of what is known, not measured again
+    results[0].unlink()
+    main([*command, *rows])
+    assert json.loads(results[0].read_text()) == known  # measured again, of the same model
     with pytest.raises(SystemExit, match="other settings"):
         main([*command, *rows, "--lr", "1"])
     with pytest.raises(SystemExit):

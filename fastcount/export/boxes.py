@@ -22,11 +22,10 @@ def candidates(
 ) -> tuple[Located, float | None]:
     """The best ``most`` boxes of a detector's ``output`` whose score reaches ``threshold``.
 
-    Beside them the intersection over union above which the runtime is to suppress one of two;
-    None for CenterNet, which needs that not.
+    Beside them the intersection over union above which the runtime is to suppress one of two.
     """
     if model.name == "centernet":
-        return _centernet(model, output, threshold, most), None
+        return _centernet(model, output, threshold, most), float(model.nms_threshold)
     head = {name: each.float() for name, each in output.head.items()}
     scores = _SCORES[model.name](head)
     # torchvision's take what is above the threshold, ours what reaches it.

