@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from fastcount.files import atomic_write
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 CSRC = REPOSITORY / "csrc"
 BUILD = REPOSITORY / "build" / "emulator"
@@ -35,12 +37,18 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-o
 
 
 def kernel_sources() -> list[Path]:
-    """Every CUDA kernel, its bindings and the index of the operators."""
-    return [
-        *sorted(CSRC.glob("cuda/*.cu")),
+    """Every CUDA kernel, and one file of all their bindings and the index of the operators.
+
+    Together, because reading torch's headers takes a compiler longer than the bindings themselves.
+    """
+    bindings = [
         *sorted(CSRC.glob("bindings/torch/cuda/*.cpp")),
         CSRC / "bindings" / "torch" / "ops.cpp",
     ]
+    together = BUILD / "bindings.cpp"
+    with atomic_write(together, "w") as file:
+        file.writelines(f'#include "{path}"\n' for path in bindings)
+    return [*sorted(CSRC.glob("cuda/*.cu")), together]
 
 
 def _digest(*parts: object) -> str:
