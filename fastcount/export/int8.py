@@ -151,7 +151,8 @@ def _described(trial: Path, description: Description) -> bytes:
 
     model = onnx.load(trial)
     describe(model, description)
-    return model.SerializeToString()
+    described: bytes = model.SerializeToString()
+    return described
 
 
 class _Keep:
