@@ -132,5 +132,5 @@ def test_overfits_four_pictures(name: str, render: Render) -> None:
     images, truth = render((6, 10, 14, 18), (64, 64))
     model = small(name, **({} if name == "leaf_regression" else {"channels": 32}))
     # Likelihoods learn large variances instead of counts when they are hurried.
-    lr, steps = (1e-3, 300) if name == "leaf_msr" else (3e-3, 200)
+    lr, steps = (1e-3, 300) if name in ("leaf_msr", "leaf_joint") else (3e-3, 200)
     assert density.overfit(model, images, truth, lr=lr, steps=steps) < 0.02
