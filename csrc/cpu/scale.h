@@ -1,8 +1,9 @@
 // A saved derivative times the incoming gradient.
 //
 // Floor: 8 bytes a pixel, read and written (12 with a gradient for each), and one multiplication.
-// benchmarks/bench_focal_loss.py prints which share of copying that reaches; no measurement on a
-// quiet machine yet.
+// Reached by benchmarks/bench_focal_loss.py on two cores of an AMD EPYC with AVX2 (2026-11-25; in
+// the same run copying 19.5 GB/s): 0.048 ms for 3.1 MB, which lie in cache: more than copying. A
+// bare product in torch takes 0.032 ms.
 #pragma once
 
 #include <cstdint>

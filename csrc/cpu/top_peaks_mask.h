@@ -1,8 +1,8 @@
 // Which peaks of a map are among its t highest, on a CPU.
 //
 // Floor: 4 HW bytes read and as many written, two comparisons an entry and a selection among the
-// peaks. benchmarks/bench_peak_map.py prints which share of copying that reaches; no measurement on
-// a quiet machine yet.
+// peaks. Reached by benchmarks/bench_peak_map.py on two cores of an AMD EPYC with AVX2 (2026-11-25;
+// in the same run copying 19.4 GB/s): 0.28 ms, 19 % of copying.
 #pragma once
 
 #include <cstdint>
