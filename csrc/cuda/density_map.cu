@@ -1,10 +1,12 @@
 // Floor, stride 1: 4 HW bytes written and, for each point, (2r+1)^2 multiply-adds. A tile of
-// 32 x 32 cells costs a point 64 exponentials for 1024 multiply-adds.
+// 32 x 128 cells costs a point 160 weights for 4096 multiply-adds.
 //
-// The sums that divide the weights are taken once for a point, by one warp, in float64; the weights
-// themselves are computed in the type of the map, tile by tile. Not yet measured on a GPU.
+// What divides the weights of a point is the sum of those very weights, in the type of the map and
+// added in float64, so that the map's sum is the count however an exponential rounds. Eight lanes
+// sum one axis of a point. Not yet measured on a GPU.
 #include "cuda/density_map.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -15,101 +17,123 @@ namespace fastcount::cuda {
 namespace {
 
 constexpr int kPrepareThreads = 256;
+constexpr int kLanesOfAxis = 8;
+constexpr int kPointsOfBlock = kPrepareThreads / (2 * kLanesOfAxis);
 
-// One axis of a point: weight of pixel k is scale * gaussian(k - pixel - fraction).
+// One axis of a point: the weight of pixel k is scale * relative(k).
 template <typename T>
 struct DensityAxis {
-  std::int32_t first;  // pixels of the window inside the picture
-  std::int32_t last;
-  std::int32_t pixel;
+  std::int32_t pixel;  // the nearest
   T fraction;
   T scale;
-
-  __device__ __forceinline__ bool reaches(CellRange cells, std::int64_t stride) const {
-    return last >= cells.first * stride && first < (cells.last + 1) * stride;
-  }
-
-  __device__ __forceinline__ T weight(std::int64_t cell, std::int64_t stride, T rate) const {
-    const std::int64_t from = max(cell * stride, static_cast<std::int64_t>(first));
-    const std::int64_t to = min((cell + 1) * stride - 1, static_cast<std::int64_t>(last));
-    T sum = 0;
-    for (std::int64_t k = from; k <= to; ++k) {
-      const T offset = static_cast<T>(k - pixel) - fraction;
-      // (offset - fraction)(offset + fraction) is offset^2 less that of the nearest pixel.
-      sum += exp(-(offset - fraction) * (offset + fraction) * rate);
-    }
-    return sum * scale;
-  }
 };
+
+// exp(-((k - position)^2 - fraction^2) rate): relative to the nearest pixel's weight, which cancels
+// in the division by the sum and keeps that sum from vanishing.
+template <typename T>
+__device__ __forceinline__ T relative_weight(T offset, T fraction, T rate) {
+  return exp(-(offset - fraction) * (offset + fraction) * rate);
+}
 
 template <typename T>
 struct DensityPoint {
+  PointBox box;  // pixels of the window inside the picture
   DensityAxis<T> down;
   DensityAxis<T> across;
   T rate;
-  int label;
+  std::int32_t label;
 
-  __device__ __forceinline__ bool reaches(CellRange rows, CellRange cols,
-                                          std::int64_t stride) const {
-    return down.reaches(rows, stride) && across.reaches(cols, stride);
+  __device__ __forceinline__ T row_weight(int cell, int stride) const {
+    return weight(down, box.top, box.bottom, cell, stride);
   }
-  __device__ __forceinline__ T row_weight(std::int64_t cell, std::int64_t stride) const {
-    return down.weight(cell, stride, rate);
+  __device__ __forceinline__ T col_weight(int cell, int stride) const {
+    return weight(across, box.left, box.right, cell, stride);
   }
-  __device__ __forceinline__ T col_weight(std::int64_t cell, std::int64_t stride) const {
-    return across.weight(cell, stride, rate);
+
+  // Of a cell of the map, so that its first pixel is one of the picture's.
+  __device__ __forceinline__ T weight(const DensityAxis<T>& axis, int first, int last, int cell,
+                                      int stride) const {
+    const int begin = cell * stride;
+    const int from = max(begin, first);
+    const int to = last - begin < stride - 1 ? last : begin + (stride - 1);
+    T sum = 0;
+    for (int k = from; k <= to; ++k) {
+      sum += relative_weight(static_cast<T>(k - axis.pixel) - axis.fraction, axis.fraction, rate);
+    }
+    return sum * axis.scale;
   }
 };
 
-// The whole warp works on one axis; every lane returns the same.
+// Eight lanes work on one axis, each on every eighth pixel of its window; all lanes of the warp
+// come here, also for points that are not drawn (`counts` is false). Each returns the same.
 template <typename T>
-__device__ DensityAxis<T> prepare_axis(double position, double sigma, std::int64_t size,
-                                       DensityPicture picture, int lane) {
-  const std::int64_t pixel = nearest_pixel(position, size);
-  const std::int64_t radius = window_radius(sigma, picture.truncate);
-  const Window window = window_inside(pixel, radius, size);
-  const double fraction = position - static_cast<double>(pixel);
-  const double rate = gaussian_rate(sigma);
+__device__ __forceinline__ DensityAxis<T> prepare_axis(double position, double sigma, bool counts,
+                                                       std::int64_t size, DensityPicture picture,
+                                                       T rate, Span& window) {
+  const int lane = static_cast<int>(threadIdx.x) % kLanesOfAxis;
+  const std::int64_t pixel = counts ? nearest_pixel(position, size) : 0;
+  const std::int64_t radius = counts ? window_radius(sigma, picture.truncate) : 0;
+  const double exact = counts ? position - static_cast<double>(pixel) : 0.0;
+  const T fraction = static_cast<T>(exact);
+  const Window inside = window_inside(pixel, radius, size);
+  window = {static_cast<std::int32_t>(inside.first), static_cast<std::int32_t>(inside.last)};
+
+  // What of the window lies outside the picture is part of the sum unless asked otherwise.
+  const bool wide = !picture.renormalize && radius > 4096 && sigma > 1024.0;
+  const std::int64_t most = radius < 4096 ? radius : static_cast<std::int64_t>(40.0 * sigma + 2.0);
+  const std::int64_t reach = most < radius ? most : radius;  // beyond it every weight is 0
+  const std::int64_t first = picture.renormalize ? inside.first : pixel - reach;
+  const std::int64_t last = picture.renormalize ? inside.last : pixel + reach;
   double total = 0.0;
-  if (picture.renormalize || window.last - window.first == 2 * radius) {
-    for (std::int64_t k = window.first + lane; k <= window.last; k += 32) {
-      total += gaussian_weight(static_cast<double>(k - pixel) - fraction, fraction, rate);
+  if (!wide) {
+    for (std::int64_t k = first + lane; k <= last; k += kLanesOfAxis) {
+      total += static_cast<double>(relative_weight(
+          static_cast<T>(static_cast<std::int32_t>(k - pixel)) - fraction, fraction, rate));
     }
-    for (int step = 16; step > 0; step /= 2) total += __shfl_xor_sync(0xFFFFFFFFu, total, step);
-  } else {
-    total = full_window_sum(fraction, sigma, radius);
   }
-  return {static_cast<std::int32_t>(window.first), static_cast<std::int32_t>(window.last),
-          static_cast<std::int32_t>(pixel), static_cast<T>(fraction), static_cast<T>(1.0 / total)};
+  for (int step = kLanesOfAxis / 2; step > 0; step /= 2) {
+    total += __shfl_xor_sync(0xFFFFFFFFu, total, step);
+  }
+  if (wide) total = full_window_sum(exact, sigma, radius);
+  return {static_cast<std::int32_t>(pixel), fraction, static_cast<T>(1.0 / total)};
 }
 
+// Sixteen lanes a point: eight for its row, eight for its column.
 template <typename T>
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare(const double* xy, const double* sigma, std::int64_t count, DensityPicture picture,
             DensityPoint<T>* prepared) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
   const std::int64_t index =
-      static_cast<std::int64_t>(blockIdx.x) * (kPrepareThreads / 32) + threadIdx.x / 32;
-  if (index >= count) return;
-  const double x = xy[2 * index];
-  const double y = xy[2 * index + 1];
-  const double width = sigma[index];
-  DensityPoint<T> point{};
-  if (!is_finite(x) || !is_finite(y) || !is_finite(width) || width <= 0.0) {
+      static_cast<std::int64_t>(blockIdx.x) * kPointsOfBlock + threadIdx.x / (2 * kLanesOfAxis);
+  const std::int64_t at = index < count ? index : count - 1;
+  const bool across = threadIdx.x / kLanesOfAxis % 2 == 1;
+  const double x = xy[2 * at];
+  const double y = xy[2 * at + 1];
+  const double width = sigma[at];
+  const bool valid = is_finite(x) && is_finite(y) && is_finite(width) && width > 0.0;
+  const bool drawn = valid && inside_axis(x, picture.width) && inside_axis(y, picture.height);
+  const double exact_rate = drawn ? gaussian_rate(width) : 0.0;
+  const T rate = static_cast<T>(exact_rate < 1e30 ? exact_rate : 1e30);
+  Span window{};
+  const DensityAxis<T> own = prepare_axis<T>(
+      across ? x : y, width, drawn, across ? picture.width : picture.height, picture, rate, window);
+  const DensityAxis<T> other{__shfl_down_sync(0xFFFFFFFFu, own.pixel, kLanesOfAxis),
+                             __shfl_down_sync(0xFFFFFFFFu, own.fraction, kLanesOfAxis),
+                             __shfl_down_sync(0xFFFFFFFFu, own.scale, kLanesOfAxis)};
+  const Span columns{__shfl_down_sync(0xFFFFFFFFu, window.first, kLanesOfAxis),
+                     __shfl_down_sync(0xFFFFFFFFu, window.last, kLanesOfAxis)};
+  if (threadIdx.x % (2 * kLanesOfAxis) != 0 || index >= count) return;
+  DensityPoint<T> point{
+      {window.first, window.last, columns.first, columns.last}, own, other, rate, 0};
+  if (!valid) {
     // Python refuses such a point; in a compiled graph, where it cannot look, the map becomes NaN.
-    const T nan = static_cast<T>(NAN);
-    point.down = {0, static_cast<std::int32_t>(picture.height - 1), 0, T(0), nan};
-    point.across = {0, static_cast<std::int32_t>(picture.width - 1), 0, T(0), nan};
-  } else if (!inside_axis(x, picture.width) || !inside_axis(y, picture.height)) {
-    point.down.last = -1;
-    point.across.last = -1;
-  } else {
-    point.down = prepare_axis<T>(y, width, picture.height, picture, lane);
-    point.across = prepare_axis<T>(x, width, picture.width, picture, lane);
-    const double rate = gaussian_rate(width);
-    point.rate = static_cast<T>(rate < 1e30 ? rate : 1e30);
+    point.box = {0, static_cast<std::int32_t>(picture.height - 1), 0,
+                 static_cast<std::int32_t>(picture.width - 1)};
+    point.down.scale = point.across.scale = static_cast<T>(NAN);
+  } else if (!drawn) {
+    point.box = {0, -1, 0, -1};
   }
-  if (lane == 0) prepared[index] = point;
+  prepared[index] = point;
 }
 
 }  // namespace
@@ -122,15 +146,18 @@ template <typename T>
 cudaError_t prepare_density(const double* xy, const double* sigma, std::int64_t count,
                             DensityPicture picture, void* prepared, cudaStream_t stream) {
   if (count == 0) return cudaSuccess;
-  return LAUNCH((prepare<T>), blocks_across(count, kPrepareThreads / 32), kPrepareThreads, 0,
-                stream, xy, sigma, count, picture, static_cast<DensityPoint<T>*>(prepared));
+  return LAUNCH((prepare<T>), blocks_across(count, kPointsOfBlock), kPrepareThreads, 0, stream, xy,
+                sigma, count, picture, static_cast<DensityPoint<T>*>(prepared));
 }
 
 template <typename T>
 cudaError_t draw_density(const void* prepared, const std::int64_t* offsets, std::int64_t sets,
                          DensityPicture picture, std::int64_t stride, T* map, cudaStream_t stream) {
-  const PlaneShape shape{(picture.height - 1) / stride + 1, (picture.width - 1) / stride + 1,
-                         stride, 1};
+  const auto rows = static_cast<int>((picture.height - 1) / stride + 1);
+  const auto cols = static_cast<int>((picture.width - 1) / stride + 1);
+  // A cell wider than the picture holds all of it.
+  const auto pixels = static_cast<int>(std::min(stride, std::max(picture.height, picture.width)));
+  const PlaneShape shape{rows, cols, pixels, pixels, 1};
   return draw_all<T, DensityPoint<T>, false>(static_cast<const DensityPoint<T>*>(prepared), offsets,
                                              sets, shape, std::numeric_limits<T>::infinity(), map,
                                              stream);

@@ -1,5 +1,6 @@
 // Floor: 4 HWC / stride^2 bytes written and, for each point, (2r+1)^2 multiplications. A tile of
-// 32 x 32 cells costs a point 64 exponentials for 1024 multiplications. Not yet measured on a GPU.
+// 32 x 128 cells costs a point 160 exponentials for 4096 multiplications. Not yet measured on a
+// GPU.
 #include "cuda/gaussian_heatmap.h"
 
 #include <cmath>
@@ -14,50 +15,27 @@ namespace {
 constexpr int kPrepareThreads = 256;
 
 template <typename T>
-struct HeatmapAxis {
-  std::int32_t first;  // cells of the window inside the map
-  std::int32_t last;
-  std::int32_t cell;
-  T fraction;  // of the centre from its cell
+struct HeatmapPoint {
+  PointBox box;  // cells of the window inside the map
+  std::int32_t row;
+  std::int32_t col;
+  T down;  // of the centre from its cell
+  T across;
+  T rate;
+  std::int32_t label;
 
-  __device__ __forceinline__ bool reaches(CellRange cells) const {
-    return last >= cells.first && first <= cells.last;
+  __device__ __forceinline__ T row_weight(int at, int) const {
+    return weight(at, box.top, box.bottom, row, down);
   }
-  __device__ __forceinline__ T weight(std::int64_t at, T rate) const {
+  __device__ __forceinline__ T col_weight(int at, int) const {
+    return weight(at, box.left, box.right, col, across);
+  }
+  __device__ __forceinline__ T weight(int at, int first, int last, int cell, T fraction) const {
     if (at < first || at > last) return T(0);
     const T offset = static_cast<T>(at - cell) - fraction;
     return exp(-offset * offset * rate);
   }
 };
-
-template <typename T>
-struct HeatmapPoint {
-  HeatmapAxis<T> down;
-  HeatmapAxis<T> across;
-  T rate;
-  int label;
-
-  __device__ __forceinline__ bool reaches(CellRange rows, CellRange cols, std::int64_t) const {
-    return down.reaches(rows) && across.reaches(cols);
-  }
-  __device__ __forceinline__ T row_weight(std::int64_t cell, std::int64_t) const {
-    return down.weight(cell, rate);
-  }
-  __device__ __forceinline__ T col_weight(std::int64_t cell, std::int64_t) const {
-    return across.weight(cell, rate);
-  }
-};
-
-template <typename T>
-__device__ __forceinline__ HeatmapAxis<T> prepare_axis(double pixel, std::int64_t cells,
-                                                       std::int64_t radius,
-                                                       const HeatmapOptions& options) {
-  const HeatmapCentre centre = heatmap_centre(pixel, options.stride, cells, options.round_centres);
-  const Window window = window_inside(centre.cell, radius, cells);
-  return {static_cast<std::int32_t>(window.first), static_cast<std::int32_t>(window.last),
-          static_cast<std::int32_t>(centre.cell),
-          static_cast<T>(centre.position - static_cast<double>(centre.cell))};
-}
 
 template <typename T>
 __global__ void __launch_bounds__(kPrepareThreads)
@@ -76,16 +54,22 @@ __global__ void __launch_bounds__(kPrepareThreads)
   point.label = label >= 0 && label < options.classes ? static_cast<int>(label) : -1;
   if (!is_finite(x) || !is_finite(y) || !is_finite(width) || width <= 0.0) {
     // Python refuses such a point; in a compiled graph, where it cannot look, the map becomes NaN.
-    point.down.last = static_cast<std::int32_t>(rows - 1);
-    point.across.last = static_cast<std::int32_t>(cols - 1);
+    point.box = {0, static_cast<std::int32_t>(rows - 1), 0, static_cast<std::int32_t>(cols - 1)};
     point.rate = static_cast<T>(NAN);
   } else if (!inside_axis(x, options.width) || !inside_axis(y, options.height)) {
-    point.down.last = -1;
-    point.across.last = -1;
+    point.box = {0, -1, 0, -1};
   } else {
     const std::int64_t radius = window_radius(width, options.truncate);
-    point.down = prepare_axis<T>(y, rows, radius, options);
-    point.across = prepare_axis<T>(x, cols, radius, options);
+    const HeatmapCentre centre_y = heatmap_centre(y, options.stride, rows, options.round_centres);
+    const HeatmapCentre centre_x = heatmap_centre(x, options.stride, cols, options.round_centres);
+    const Window down = window_inside(centre_y.cell, radius, rows);
+    const Window across = window_inside(centre_x.cell, radius, cols);
+    point.box = {static_cast<std::int32_t>(down.first), static_cast<std::int32_t>(down.last),
+                 static_cast<std::int32_t>(across.first), static_cast<std::int32_t>(across.last)};
+    point.row = static_cast<std::int32_t>(centre_y.cell);
+    point.col = static_cast<std::int32_t>(centre_x.cell);
+    point.down = static_cast<T>(centre_y.position - static_cast<double>(centre_y.cell));
+    point.across = static_cast<T>(centre_x.position - static_cast<double>(centre_x.cell));
     const double rate = gaussian_rate(width);
     point.rate = static_cast<T>(rate < 1e30 ? rate : 1e30);
   }
@@ -110,8 +94,9 @@ cudaError_t gaussian_heatmap(const double* xy, const double* sigma, const std::i
                sigma, labels, count, options, points);
     if (error != cudaSuccess) return error;
   }
-  const PlaneShape shape{(options.height - 1) / options.stride + 1,
-                         (options.width - 1) / options.stride + 1, options.stride, options.classes};
+  const PlaneShape shape{static_cast<int>((options.height - 1) / options.stride + 1),
+                         static_cast<int>((options.width - 1) / options.stride + 1), 1, 1,
+                         options.classes};
   return options.add
              ? draw_all<T, HeatmapPoint<T>, false>(points, offsets, sets, shape, T(1), maps, stream)
              : draw_all<T, HeatmapPoint<T>, true>(points, offsets, sets, shape, T(1), maps, stream);

@@ -1,39 +1,43 @@
-// Maps made of outer products, gathered tile by tile on a GPU: for each tile a block looks through
-// the points of its picture in order and keeps those that reach the tile, weighs them 16 at a time
-// in shared memory and adds them up in registers. Each cell is written once, and it receives its
-// points in their order: no atomics, the same bits every run, and no sorting beforehand, because a
-// test of a point against a tile costs far less than its kernel does. The floors of what is drawn
-// stand in density_map.cu and gaussian_heatmap.cu; not yet measured on a GPU.
+// Maps made of outer products, gathered tile by tile on a GPU. A block draws a strip of tiles, one
+// beside the other: it lists, in order, the points of its picture whose window reaches the strip's
+// rows; for each tile it keeps those that reach its columns, weighs them 16 at a time in shared
+// memory and adds them up in registers, each warp only those that reach its own rows. Each cell is
+// written once, 16 bytes at a time, and it receives its points in their order: no atomics, the same
+// bits every run, no sorting beforehand. The floors of what is drawn stand in density_map.cu and
+// gaussian_heatmap.cu.
 //
 // Point (a type of the operator's own, in global memory):
+//   PointBox box                                  its window, in pixels or cells (PlaneShape::unit)
 //   int label                                     the plane it is drawn on
-//   bool reaches(rows, cols of cells)             whether a tile is touched
-//   T row_weight(cell, stride), col_weight(...)   0 outside the point's window
+//   T row_weight(cell, stride), col_weight(...)   of a cell of the map; 0 outside the window
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "cuda/launch.h"
 #include "cuda/point_sets.h"
+#include "cuda/wide.h"
 
 #if defined(FASTCOUNT_EMULATOR) || defined(__CUDACC__)
 
 namespace fastcount::cuda {
 
-constexpr int kTile = 32;          // cells a side
-constexpr int kTileThreads = 256;  // 32 columns, 8 rows of threads, 4 cells each
-constexpr int kCellsOfThread = kTile * kTile / kTileThreads;
+constexpr int kTileThreads = 256;
+constexpr int kTileWarps = kTileThreads / 32;
+constexpr int kRowsOfWarp = 4;
+constexpr int kTileRows = kTileWarps * kRowsOfWarp;
 constexpr int kTogether = 16;  // points weighed at a time
+constexpr int kListed = 1024;  // points of a strip that are listed at a time
 
-struct CellRange {
-  std::int64_t first;
-  std::int64_t last;
+struct alignas(16) PointBox {
+  std::int32_t top, bottom, left, right;  // both ends inside; bottom < top: reaches nothing
 };
 
 struct PlaneShape {
-  std::int64_t rows;
-  std::int64_t cols;
-  std::int64_t stride;
+  int rows, cols;
+  int stride;  // pixels a cell
+  int unit;    // of the points' boxes, a cell: stride where they are in pixels, 1 in cells
   int planes;  // of one picture
 };
 
@@ -52,106 +56,269 @@ struct CarriedSum {
   __device__ __forceinline__ T value() const { return sum + carry; }
 };
 
-template <typename T, typename Point, bool kMaximum>
-__global__ void __launch_bounds__(kTileThreads)
-    draw_tiles(const Point* points, SetTable table, PlaneShape shape, T ceiling, T* maps) {
-  __shared__ int found[kTileThreads];
-  __shared__ int found_by_warp[kTileThreads / 32];
-  __shared__ T row_weights[kTogether][kTile];
-  __shared__ T col_weights[kTogether][kTile];
+struct Span {
+  std::int32_t first, last;
+};
+
+// Cells first .. first + count - 1 in the boxes' unit.
+__device__ __forceinline__ Span span_of(int first, int count, int unit) {
+  constexpr std::int64_t kMost = INT32_MAX;
+  const std::int64_t begin = std::int64_t{first} * unit;
+  const std::int64_t end = (std::int64_t{first} + count) * unit - 1;
+  return {static_cast<std::int32_t>(min(begin, kMost)), static_cast<std::int32_t>(min(end, kMost))};
+}
+
+// Where this thread's element goes among those of the block that are kept, after `listed` others;
+// `listed` grows by their number. One barrier: `counts` are another set of kTileWarps every time.
+__device__ __forceinline__ int place_in_order(bool keep, int* counts, int& listed) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const unsigned votes = __ballot_sync(0xFFFFFFFFu, keep);
+  if (lane == 0) counts[warp] = __popc(votes);
+  __syncthreads();
+  int place = listed + __popc(votes & ((1u << lane) - 1u));
+#pragma unroll
+  for (int i = 0; i < kTileWarps; ++i) {
+    const int count = counts[i];
+    if (i < warp) place += count;
+    listed += count;
+  }
+  return place;
+}
+
+template <typename T, int kRows, int kCols>
+__device__ __forceinline__ void take(const T (&terms)[kRows][kCols],
+                                     CarriedSum<T> (&sums)[kRows][kCols]) {
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+    for (int c = 0; c < kCols; ++c) sums[r][c].sum = terms[r][c];
+  }
+}
+
+template <typename T, int kRows, int kCols>
+__device__ __forceinline__ void add(const T (&terms)[kRows][kCols],
+                                    CarriedSum<T> (&sums)[kRows][kCols]) {
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+    for (int c = 0; c < kCols; ++c) sums[r][c].add(terms[r][c]);
+  }
+}
+
+// `room`: how many of the cells lie on the map. `wide`: all or none do, and `to` is aligned.
+template <typename T, int kCols>
+__device__ __forceinline__ void write_cells(const T (&cells)[kCols], int room, bool wide, T* to) {
+  if constexpr (kCols % kWide<T> == 0) {
+    if (wide) {
+#pragma unroll
+      for (int first = 0; first < kCols; first += kWide<T>) {
+        Wide<T> values;
+#pragma unroll
+        for (int k = 0; k < kWide<T>; ++k) values.at[k] = cells[first + k];
+        if (room > 0) *reinterpret_cast<Wide<T>*>(to + first) = values;
+      }
+      return;
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < kCols; ++c) {
+    if (c < room) to[c] = cells[c];
+  }
+}
+
+// kCols: columns a lane. Two blocks or more a multiprocessor where registers are 32 bits wide.
+template <typename T, typename Point, bool kMaximum, int kCols>
+__global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
+    draw_tiles(const Point* points, SetTable table, PlaneShape shape, int tiles_of_block, T ceiling,
+               T* maps) {
+  constexpr int kTileCols = 32 * kCols;
+  constexpr int kSegments = 1 + kCols;  // of 32 weights of a point: its rows, its columns
+  __shared__ std::int32_t listed_points[kListed];
+  __shared__ std::int32_t found[kTileThreads];
+  __shared__ int counts[2][kTileWarps];
+  __shared__ Span rows_of_point[kTogether];
+  alignas(16) __shared__ T row_weights[kTogether][kTileRows];
+  alignas(16) __shared__ T col_weights[kTogether][kTileCols];
 
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 32;
   const int warp = thread / 32;
-  const std::int64_t tiles_across = (shape.cols - 1) / kTile + 1;
-  const std::int64_t tiles_down = (shape.rows - 1) / kTile + 1;
-  const std::int64_t tile = blockIdx.x;
-  const std::int64_t left = tile % tiles_across * kTile;
-  const std::int64_t top = tile / tiles_across % tiles_down * kTile;
-  const int plane = static_cast<int>(tile / (tiles_across * tiles_down));
-  const CellRange rows{top, top + kTile - 1};
-  const CellRange cols{left, left + kTile - 1};
+  const int tiles_across = (shape.cols - 1) / kTileCols + 1;
+  const int strips_across = (tiles_across - 1) / tiles_of_block + 1;
+  const int strips_down = (shape.rows - 1) / kTileRows + 1;
+  const auto strip = static_cast<int>(blockIdx.x);
+  const int first_tile = strip % strips_across * tiles_of_block;
+  const int last_tile = min(first_tile + tiles_of_block, tiles_across) - 1;
+  const int top = strip / strips_across % strips_down * kTileRows;
+  const int plane = strip / strips_across / strips_down;
+  const int own_top = top + warp * kRowsOfWarp;
+  const Span strip_rows = span_of(top, kTileRows, shape.unit);
+  const Span own_rows = span_of(own_top, kRowsOfWarp, shape.unit);
   const int set = static_cast<int>(blockIdx.y);
-  const std::int64_t end = table.starts[set + 1];
+  const std::int64_t begin = table.starts[set];
+  const auto end = static_cast<int>(table.starts[set + 1] - begin);
+  const Point* own_points = points + begin;
+  T* map = maps + ((table.first_set + set) * shape.planes + plane) *
+                      (static_cast<std::int64_t>(shape.rows) * shape.cols);
 
-  CarriedSum<T> sums[kCellsOfThread];
-  T greatest[kCellsOfThread] = {};
-  for (std::int64_t start = table.starts[set]; start < end; start += kTileThreads) {
-    const std::int64_t index = start + thread;
-    bool reaches = false;
-    if (index < end) {
-      const Point& point = points[index];
-      reaches = point.label == plane && point.reaches(rows, cols, shape.stride);
-    }
-    const unsigned votes = __ballot_sync(0xFFFFFFFFu, reaches);
-    if (lane == 0) found_by_warp[warp] = __popc(votes);
-    __syncthreads();
-    int before = 0;
-    int total = 0;
-    for (int i = 0; i < kTileThreads / 32; ++i) {
-      if (i < warp) before += found_by_warp[i];
-      total += found_by_warp[i];
-    }
-    if (reaches) found[before + __popc(votes & ((1u << lane) - 1u))] = thread;
-    __syncthreads();
-
-    for (int first = 0; first < total; first += kTogether) {
-      const int held = min(total - first, kTogether);
-      for (int task = thread; task < held * 2 * kTile; task += kTileThreads) {
-        const int at = task / (2 * kTile);
-        const int cell = task % kTile;
-        const Point& point = points[start + found[first + at]];
-        if (task / kTile % 2 == 0) {
-          row_weights[at][cell] = point.row_weight(top + cell, shape.stride);
-        } else {
-          col_weights[at][cell] = point.col_weight(left + cell, shape.stride);
-        }
-      }
-      __syncthreads();
-      T some[kCellsOfThread] = {};
-      for (int at = 0; at < held; ++at) {
-        const T across = col_weights[at][lane];
-#pragma unroll
-        for (int j = 0; j < kCellsOfThread; ++j) {
-          const T value = row_weights[at][warp + j * (kTileThreads / 32)] * across;
-          if constexpr (kMaximum) {
-            greatest[j] = value > greatest[j] ? value : greatest[j];
-          } else {
-            some[j] += value;
+  const bool wide =
+      shape.cols % kCols == 0 && reinterpret_cast<std::uintptr_t>(map) % sizeof(Wide<T>) == 0;
+  int turn = 0;  // which of the two sets of counts
+  int next = 0;
+  int listed = 0;
+  bool all_listed = false;
+  for (int tile = first_tile; tile <= last_tile; ++tile) {
+    const int left = tile * kTileCols;
+    const Span cols = span_of(left, kTileCols, shape.unit);
+    CarriedSum<T> sums[kRowsOfWarp][kCols];
+    T greatest[kRowsOfWarp][kCols] = {};
+    bool first_group = true;
+    if (!all_listed) next = 0;
+    do {
+      if (!all_listed) {
+        const bool from_the_first = next == 0;
+        __syncthreads();  // the last list has been read
+        listed = 0;
+        for (; next < end && listed + kTileThreads <= kListed; next += kTileThreads) {
+          const int index = next + thread;
+          bool reaches = false;
+          if (index < end) {
+            const PointBox box = own_points[index].box;
+            reaches = box.bottom >= strip_rows.first && box.top <= strip_rows.last &&
+                      own_points[index].label == plane;
           }
+          const int place = place_in_order(reaches, counts[turn], listed);
+          turn ^= 1;
+          if (reaches) listed_points[place] = index;
+        }
+        all_listed = from_the_first && next >= end;
+        __syncthreads();
+      }
+      for (int start = 0; start < listed; start += kTileThreads) {
+        std::int32_t index = -1;
+        bool reaches = false;
+        if (start + thread < listed) {
+          index = listed_points[start + thread];
+          const PointBox box = own_points[index].box;
+          reaches = box.right >= cols.first && box.left <= cols.last;
+        }
+        int total = 0;
+        const int place = place_in_order(reaches, counts[turn], total);
+        turn ^= 1;
+        if (reaches) found[place] = index;
+        __syncthreads();
+
+        for (int first = 0; first < total; first += kTogether) {
+          const int held = min(total - first, kTogether);
+          for (int task = warp; task < held * kSegments; task += kTileWarps) {
+            const int at = task / kSegments;
+            const int segment = task % kSegments;
+            const Point& point = own_points[found[first + at]];
+            if (segment == kCols) {
+              row_weights[at][lane] =
+                  lane < shape.rows - top ? point.row_weight(top + lane, shape.stride) : T(0);
+              if (lane == 0) rows_of_point[at] = {point.box.top, point.box.bottom};
+            } else {
+              const int col = 32 * segment + lane;
+              col_weights[at][col] =
+                  col < shape.cols - left ? point.col_weight(left + col, shape.stride) : T(0);
+            }
+          }
+          __syncthreads();
+          T some[kRowsOfWarp][kCols] = {};
+          for (int at = 0; at < held; ++at) {
+            const Span reach = rows_of_point[at];
+            if (reach.last < own_rows.first || reach.first > own_rows.last) continue;
+            T across[kCols];
+            T down[kRowsOfWarp];
+#pragma unroll
+            for (int c = 0; c < kCols; ++c) across[c] = col_weights[at][lane * kCols + c];
+#pragma unroll
+            for (int r = 0; r < kRowsOfWarp; ++r) {
+              down[r] = row_weights[at][warp * kRowsOfWarp + r];
+            }
+#pragma unroll
+            for (int r = 0; r < kRowsOfWarp; ++r) {
+#pragma unroll
+              for (int c = 0; c < kCols; ++c) {
+                if constexpr (kMaximum) {
+                  const T value = down[r] * across[c];
+                  greatest[r][c] = value > greatest[r][c] ? value : greatest[r][c];
+                } else {
+                  some[r][c] += down[r] * across[c];
+                }
+              }
+            }
+          }
+          if constexpr (!kMaximum) {
+            if (first_group) {
+              take(some, sums);
+            } else {
+              add(some, sums);
+            }
+          }
+          first_group = false;
+          __syncthreads();
         }
       }
-      if constexpr (!kMaximum) {
-#pragma unroll
-        for (int j = 0; j < kCellsOfThread; ++j) sums[j].add(some[j]);
-      }
-      __syncthreads();
-    }
-  }
+    } while (next < end);
 
-  if (left + lane >= shape.cols) return;
-  T* map = maps + ((table.first_set + set) * shape.planes + plane) * shape.rows * shape.cols;
+    // Columns of this lane that lie on the map.
+    const int room = shape.cols - left - lane * kCols;
+    T* to = map + static_cast<std::int64_t>(own_top) * shape.cols + left + lane * kCols;
 #pragma unroll
-  for (int j = 0; j < kCellsOfThread; ++j) {
-    const std::int64_t row = top + warp + j * (kTileThreads / 32);
-    const T value = kMaximum ? greatest[j] : sums[j].value();
-    // NaN marks a point that is not valid; it must not become the ceiling.
-    if (row < shape.rows) map[row * shape.cols + left + lane] = value > ceiling ? ceiling : value;
+    for (int r = 0; r < kRowsOfWarp; ++r) {
+      if (r >= shape.rows - own_top) continue;
+      T cells[kCols];
+#pragma unroll
+      for (int c = 0; c < kCols; ++c) {
+        const T value = kMaximum ? greatest[r][c] : sums[r][c].value();
+        // NaN marks a point that is not valid; it must not become the ceiling.
+        cells[c] = value > ceiling ? ceiling : value;
+      }
+      write_cells(cells, room, wide, to + static_cast<std::int64_t>(r) * shape.cols);
+    }
   }
 }
 
-// Draws all sets; maps [sets, planes, rows, cols] are written whole. `offsets` is on the host.
+template <typename T, typename Point, bool kMaximum, int kCols>
+cudaError_t draw_strips(const Point* points, const std::int64_t* offsets, std::int64_t sets,
+                        PlaneShape shape, int tiles_of_block, T ceiling, T* maps,
+                        cudaStream_t stream) {
+  const std::int64_t across = (shape.cols - 1) / (32 * kCols) + 1;
+  const std::int64_t strips = ((across - 1) / tiles_of_block + 1) *
+                              ((shape.rows - 1) / kTileRows + 1) *
+                              static_cast<std::int64_t>(shape.planes);
+  return for_each_table(
+      offsets, sets, cudaSuccess, [&](const SetTable& table, std::int64_t largest) -> cudaError_t {
+        if (largest > INT32_MAX / 2) return cudaErrorInvalidValue;
+        const dim3 grid(blocks_across(strips), static_cast<unsigned>(table.sets));
+        return LAUNCH((draw_tiles<T, Point, kMaximum, kCols>), grid, kTileThreads, 0, stream,
+                      points, table, shape, tiles_of_block, ceiling, maps);
+      });
+}
+
+// Draws all sets; maps [sets, planes, rows, cols] are written whole. `offsets` is on the host. A
+// map's cells do not depend on what else is drawn with it: the width of tiles, which decides which
+// terms are added together, follows from the map's size alone.
 template <typename T, typename Point, bool kMaximum>
 cudaError_t draw_all(const Point* points, const std::int64_t* offsets, std::int64_t sets,
                      PlaneShape shape, T ceiling, T* maps, cudaStream_t stream) {
-  const std::int64_t tiles =
-      ((shape.cols - 1) / kTile + 1) * ((shape.rows - 1) / kTile + 1) * shape.planes;
-  return for_each_table(offsets, sets, cudaSuccess,
-                        [&](const SetTable& table, std::int64_t) -> cudaError_t {
-                          const dim3 grid(blocks_across(tiles), static_cast<unsigned>(table.sets));
-                          return LAUNCH((draw_tiles<T, Point, kMaximum>), grid, kTileThreads, 0,
-                                        stream, points, table, shape, ceiling, maps);
-                        });
+  constexpr int kWideCols = 4;
+  constexpr std::int64_t kLargeMap = 256 * 256;
+  constexpr std::int64_t kManyBlocks = 1024;  // to keep a large GPU busy
+  constexpr std::int64_t kMostTiles = 8;      // of a block
+  const std::int64_t cells = static_cast<std::int64_t>(shape.rows) * shape.cols;
+  if (cells < kLargeMap) {
+    return draw_strips<T, Point, kMaximum, 1>(points, offsets, sets, shape, 1, ceiling, maps,
+                                              stream);
+  }
+  const std::int64_t tiles = cells / (kTileRows * 32 * kWideCols) * shape.planes * sets;
+  const auto of_block =
+      static_cast<int>(std::clamp<std::int64_t>(tiles / kManyBlocks, 1, kMostTiles));
+  return draw_strips<T, Point, kMaximum, kWideCols>(points, offsets, sets, shape, of_block, ceiling,
+                                                    maps, stream);
 }
 
 }  // namespace fastcount::cuda

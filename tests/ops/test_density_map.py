@@ -92,6 +92,27 @@ def test_equals_the_reference(border: str, stride: int, dtype: torch.dtype, devi
     torch.testing.assert_close(drawn.double(), expected, rtol=tolerance, atol=tolerance * 1e-2)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("size", [(270, 259), (256, 320)])
+def test_a_crowd_on_a_larger_map(size: tuple[int, int], device: str) -> None:
+    points = [random_points(3000, size).to(device), random_points(3, size, 1).to(device)]
+    drawn = ops.density_map(points, size, sigma=2.0)
+    expected = reference.density_map(points, size, sigma=2.0, dtype=torch.float64)
+    torch.testing.assert_close(drawn.double(), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.skipif("not torch.cuda.is_available()")
+def test_a_map_is_the_same_in_a_large_batch_cuda() -> None:
+    size = (500, 2048)
+    points = [random_points(1500 if i % 2 else 40, size, i).cuda() for i in range(24)]
+    drawn = ops.density_map(points, size, sigma=5.0)
+    for picture in (0, 1, 23):
+        alone = ops.density_map(points[picture], size, sigma=5.0)
+        assert torch.equal(drawn[picture], alone[0])
+    expected = reference.density_map(points[1], size, sigma=5.0, dtype=torch.float64)
+    torch.testing.assert_close(drawn[1:2].double(), expected, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("truncate", "sigmas"),
     [(3.0, [1e-3, 0.2, 1.0, 1.0, 6.2, 40.0, 82.6, 82.9, 300.0]), (30.0, [1e-3, 0.5, 1.0, 2.0])],

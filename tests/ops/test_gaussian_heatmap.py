@@ -91,6 +91,17 @@ def test_devices_equal_the_reference(
         torch.testing.assert_close(drawn, expected, rtol=tolerance, atol=tolerance / 10)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("reduce", ["max", "sum"])
+def test_a_crowd_on_a_larger_map(reduce: str, device: str) -> None:
+    size = (270, 259)
+    scale = torch.tensor([size[1] / SIZE[1], size[0] / SIZE[0]], dtype=torch.float64)
+    points = (random_points(3000) * scale).to(device)
+    drawn = ops.gaussian_heatmap(points, size, 1.5, reduce=reduce)
+    expected = reference.gaussian_heatmap(points, size, 1.5, reduce=reduce)
+    torch.testing.assert_close(drawn, expected, rtol=1e-11, atol=1e-12)
+
+
 def test_equals_centernet() -> None:
     generator = np.random.default_rng(0)
     points = generator.integers(0, [SIZE[1], SIZE[0]], (30, 2)).astype(np.float32)
