@@ -2,18 +2,22 @@
 //
 // Floor: 4 HW bytes read, HW / 8 written (one bit a pixel), 8 bytes for each peak.
 //
-// Work: a key for each pixel (3 operations) and, where a value reaches the threshold, comparisons
-// with its window until one is lost, k * k - 1 for a peak. Not yet measured on a GPU.
+// Windows of 3 x 3: warps walk down the rows (warp_rows.h), 9 comparisons a pixel where anything
+// beside it reaches the threshold. Not yet measured on a GPU.
 //
-// A block keeps the keys of 128 x 16 pixels and a margin in shared memory, read 16 bytes at a time
+// Others, and maps that are smoothed: a key for each pixel (3 operations) and, where a value
+// reaches the threshold, comparisons with its window until one is lost, k * k - 1 for a peak; a
+// block keeps the keys of 128 x 16 pixels and a margin in shared memory, read 16 bytes at a time
 // where a row is aligned so. Only values that reach the threshold take part, and a block without
 // any is done at once. Larger windows than the margin: those who stand out within the margin are
 // few (one in 64 pixels at most), and a warp looks at the whole window of each.
 #include "cuda/find_peaks.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "cuda/peak_key.h"
+#include "cuda/warp_rows.h"
 
 namespace fastcount::cuda {
 namespace {
@@ -96,6 +100,77 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// Windows of 3 x 3, not smoothed. NaN, which stands for what is outside too, beats nothing:
+// `greater` passes it over. A word of marks is gathered from the lanes that hold its pixels.
+template <typename T, bool kAligned>
+__global__ void __launch_bounds__(kRowThreads)
+    mark_rows(const T* __restrict__ scores, std::int64_t count, MapShape shape, Shape words,
+              compute_t<T> threshold, std::uint32_t* __restrict__ bits, std::int32_t* counts) {
+  using Value = compute_t<T>;
+  constexpr int kCount = kWide<T>;
+  constexpr int kLanesOfWord = 32 / kCount;
+  const Walk walk = Walk::of_warp(shape, 32 * kCount);
+  if (walk.map >= count) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int x = walk.left + lane * kCount;
+  const RowReader<T, kAligned, true> reader(scores, shape, walk, x);
+  const Value none = std::numeric_limits<Value>::quiet_NaN();
+  const int top = walk.top;
+  const int bottom = min(top + kRowsOfWalk, shape.height);
+  const int word_x = x / 32;
+  const bool writes = lane % kLanesOfWord == 0 && word_x < words.row_words;
+  std::uint32_t* map_bits = bits + walk.map * shape.height * words.row_words;
+  std::int32_t* map_counts = counts + walk.map * words.segments;
+  LoadedPart<T> soon = reader.load(top + 1);
+  LoadedPart<T> later = reader.load(top + 2);
+  RowPart<Value, kCount> last = reader.spread(reader.load(top - 1), top - 1, none);
+  RowPart<Value, kCount> here = reader.spread(reader.load(top), top, none);
+  int segment = 0;
+  int found = 0;  // in it, not yet told
+#pragma unroll 2
+  for (int y = top; y < bottom; ++y) {
+    const RowPart<Value, kCount> next = reader.spread(soon, y + 1, none);
+    soon = later;
+    later = reader.load(y + 3);
+    bool reaches = false;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) reaches |= here.at[k + 1] >= threshold;
+    std::uint32_t word = 0;
+    const int at = y * words.row_words + word_x;
+    // Mostly there is nothing to look at.
+    if (__any_sync(0xFFFFFFFFu, reaches)) {
+      Value above[kCount];
+      Value below[kCount];
+      greatest_of_three(last, above);
+      greatest_of_three(next, below);
+#pragma unroll
+      for (int k = 0; k < kCount; ++k) {
+        const Value own = here.at[k + 1];
+        const bool peak =
+            static_cast<bool>((own >= threshold) & !(greater(above[k], here.at[k]) >= own) &
+                              !(greater(below[k], here.at[k + 2]) > own));
+        word |= static_cast<std::uint32_t>(peak) << k;
+      }
+      word <<= lane % kLanesOfWord * kCount;
+      for (int step = 1; step < kLanesOfWord; step *= 2) {
+        word |= __shfl_xor_sync(0xFFFFFFFFu, word, step);
+      }
+      if (writes && word != 0) {
+        if (at / static_cast<int>(PeakMaps::kSegment) != segment) {
+          if (found != 0) atomicAdd(&map_counts[segment], found);
+          segment = at / static_cast<int>(PeakMaps::kSegment);
+          found = 0;
+        }
+        found += __popc(word);
+      }
+    }
+    if (writes) map_bits[at] = word;
+    last = here;
+    here = next;
+  }
+  if (writes && found != 0) atomicAdd(&map_counts[segment], found);
+}
+
 // A warp for each word of marks: takes back those that something in the whole window beats.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
@@ -151,6 +226,17 @@ cudaError_t mark(const PeakMaps& maps, std::uint32_t* bits, std::int32_t* counts
   const auto* scores = static_cast<const T*>(maps.scores);
   const Shape shape{static_cast<int>(maps.height), static_cast<int>(maps.width),
                     static_cast<int>(maps.row_words()), static_cast<int>(maps.segments())};
+  if (maps.radius == 1 && !maps.smooth) {
+    const MapShape map_shape{shape.height, shape.width};
+    const auto least = static_cast<compute_t<T>>(maps.threshold);
+    const std::int64_t walks = maps.maps * walks_of(maps.height, maps.width, 32 * kWide<T>);
+    const unsigned blocks = blocks_across(walks, kRowWarps);
+    return rows_aligned<T>(scores, maps.width)
+               ? LAUNCH((mark_rows<T, true>), blocks, kRowThreads, 0, stream, scores, maps.maps,
+                        map_shape, shape, least, bits, counts)
+               : LAUNCH((mark_rows<T, false>), blocks, kRowThreads, 0, stream, scores, maps.maps,
+                        map_shape, shape, least, bits, counts);
+  }
   const PeakKey<T> threshold = order_key(static_cast<compute_t<T>>(maps.threshold));
   const std::int64_t across = (maps.width + kTileWidth - 1) / kTileWidth;
   const std::int64_t down = (maps.height + kTileHeight - 1) / kTileHeight;

@@ -7,6 +7,11 @@ namespace fastcount::cuda {
 
 enum class Number { kFloat32, kFloat64, kFloat16, kBfloat16 };
 
+inline int size_of(Number number) {
+  if (number == Number::kFloat64) return 8;
+  return number == Number::kFloat32 ? 4 : 2;
+}
+
 template <typename T>
 struct Compute {
   using type = float;

@@ -1,13 +1,13 @@
 // Floor of peak_map: the map read, the values of the peaks read, a map written: 8 HW bytes and a
-// little in float32, and 13 operations a pixel (a key for each, the greatest of eight). Radius 1: a
-// thread takes as many pixels of a row as fit 16 bytes and reads three rows once. Other radii: a
-// pixel looks at its window, which lies in cache, until something beats it. Not yet measured on a
-// GPU.
+// little in float32, and 8 comparisons a pixel. Radius 1: warps walk down the rows (warp_rows.h).
+// Other radii: a pixel looks at its window, which lies in cache, until something beats it. Not yet
+// measured on a GPU.
 #include "cuda/peak_map.h"
 
 #include <limits>
 
 #include "cuda/peak_key.h"
+#include "cuda/warp_rows.h"
 
 namespace fastcount::cuda {
 namespace {
@@ -41,50 +41,55 @@ __global__ void __launch_bounds__(kThreads)
   out[i] = peak ? values[i] : from_compute<T>(0);
 }
 
-// keys[k] of pixel (y, x + k - 1), k = 0 .. kWide + 1; absent outside the map.
-template <typename T>
-__device__ __forceinline__ void keys_of_row(const T* map, std::int64_t height, std::int64_t width,
-                                            std::int64_t y, std::int64_t x,
-                                            PeakKey<T> (&keys)[kWide<T> + 2]) {
-  using Key = PeakKey<T>;
+// Radius 1. A NaN, which the greatest of others passes over, is no peak and beats none.
+template <typename T, bool kAligned>
+__global__ void __launch_bounds__(kRowThreads)
+    keep_among_eight(const T* __restrict__ maps, const T* __restrict__ values, std::int64_t count,
+                     MapShape shape, T* __restrict__ out) {
+  using Value = compute_t<T>;
   constexpr int kCount = kWide<T>;
-  for (Key& key : keys) key = absent_key<Key>();
-  if (y < 0 || y >= height) return;
-  const T* row = map + y * width;
-  compute_t<T> values[kCount];
-  read_wide(row, x, width, std::numeric_limits<compute_t<T>>::quiet_NaN(), values);
-  for (int k = 0; k < kCount; ++k) keys[k + 1] = order_key(values[k]);
-  if (x > 0) keys[0] = order_key(to_compute(row[x - 1]));
-  if (x + kCount < width) keys[kCount + 1] = order_key(to_compute(row[x + kCount]));
-}
-
-// Radius 1; `chunks` of kWide pixels a row.
-template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    keep_among_eight(const T* maps, const T* values, std::int64_t total_chunks, std::int64_t chunks,
-                     std::int64_t height, std::int64_t width, T* out) {
-  using Key = PeakKey<T>;
-  constexpr int kCount = kWide<T>;
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (i >= total_chunks) return;
-  const std::int64_t x = i % chunks * kCount;
-  const std::int64_t y = i / chunks % height;
-  const std::int64_t start = i / chunks / height * height * width;
-  Key above[kCount + 2];
-  Key here[kCount + 2];
-  Key below[kCount + 2];
-  keys_of_row(maps + start, height, width, y - 1, x, above);
-  keys_of_row(maps + start, height, width, y, x, here);
-  keys_of_row(maps + start, height, width, y + 1, x, below);
-  for (int k = 0; k < kCount + 2; ++k) above[k] = max(above[k], below[k]);
-  Wide<T> kept;
-  for (int k = 0; k < kCount; ++k) {
-    const Key beside = max(here[k], here[k + 2]);
-    const Key others = max(max(above[k], above[k + 1]), max(above[k + 2], beside));
-    const bool peak = beats_window(here[k + 1], others, absent_key<Key>(), Key(1));
-    kept.at[k] = peak ? values[start + y * width + x + k] : from_compute<T>(0);
+  const Walk walk = Walk::of_warp(shape, 32 * kCount);
+  if (walk.map >= count) return;
+  const int x = walk.left + static_cast<int>(threadIdx.x) % 32 * kCount;
+  const RowReader<T, kAligned, true> reader(maps, shape, walk, x);
+  const T* of_map = values + walk.map * shape.height * shape.width;
+  T* to = out + walk.map * shape.height * shape.width;
+  const Value none = std::numeric_limits<Value>::quiet_NaN();
+  const int top = walk.top;
+  const int bottom = min(top + kRowsOfWalk, shape.height);
+  LoadedPart<T> soon = reader.load(top + 1);
+  LoadedPart<T> later = reader.load(top + 2);
+  Value above[kCount];
+  Value below[kCount];
+  greatest_of_three(reader.spread(reader.load(top - 1), top - 1, none), above);
+  RowPart<Value, kCount> here = reader.spread(reader.load(top), top, none);
+#pragma unroll 2
+  for (int y = top; y < bottom; ++y) {
+    const RowPart<Value, kCount> next = reader.spread(soon, y + 1, none);
+    soon = later;
+    later = reader.load(y + 3);
+    greatest_of_three(next, below);
+    bool peak[kCount];
+    bool any = false;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      const Value own = here.at[k + 1];
+      const Value beside = greater(here.at[k], here.at[k + 2]);
+      peak[k] = own == own && !(greater(greater(above[k], below[k]), beside) >= own);
+      any |= peak[k];
+    }
+    Wide<T> kept{};
+    if (any) {
+#pragma unroll
+      for (int k = 0; k < kCount; ++k) {
+        if (peak[k]) kept.at[k] = of_map[pixel_number(y, x + k, shape.width)];
+      }
+    }
+    write_part<T, kAligned>(to, y, x, shape.width, kept);
+    // A row's greatest of three serves the row below as well.
+    greatest_of_three(here, above);
+    here = next;
   }
-  write_wide(out + start + y * width, x, width, kept);
 }
 
 }  // namespace
@@ -96,11 +101,17 @@ cudaError_t peak_map(Number number, const void* maps, const void* values, std::i
   return visit_number(number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
     if (radius == 1) {
-      const std::int64_t chunks = (width + kWide<T> - 1) / kWide<T>;
-      const std::int64_t all = count * height * chunks;
-      return LAUNCH(keep_among_eight<T>, blocks_across(all, kThreads), kThreads, 0, stream,
-                    static_cast<const T*>(maps), static_cast<const T*>(values), all, chunks, height,
-                    width, static_cast<T*>(out));
+      const std::int64_t walks = count * walks_of(height, width, 32 * kWide<T>);
+      const MapShape shape{static_cast<int>(height), static_cast<int>(width)};
+      const unsigned blocks = blocks_across(walks, kRowWarps);
+      const auto* from = static_cast<const T*>(maps);
+      const auto* kept = static_cast<const T*>(values);
+      auto* to = static_cast<T*>(out);
+      return rows_aligned<T>(maps, width) && rows_aligned<T>(out, width)
+                 ? LAUNCH((keep_among_eight<T, true>), blocks, kRowThreads, 0, stream, from, kept,
+                          count, shape, to)
+                 : LAUNCH((keep_among_eight<T, false>), blocks, kRowThreads, 0, stream, from, kept,
+                          count, shape, to);
     }
     return LAUNCH(keep_peaks<T>, blocks_across(total, kThreads), kThreads, 0, stream,
                   static_cast<const T*>(maps), static_cast<const T*>(values), total, height, width,

@@ -1,3 +1,5 @@
+// Windows larger than 3 x 3, for which soft_count_3x3.cu has its own kernels.
+//
 // Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one written).
 // Work: k * k comparisons and two exponentials a pixel forward, 3 k * k comparisons and three
 // exponentials backward. Not yet measured on a GPU.
@@ -14,6 +16,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cuda/soft_count_3x3.h"
 #include "cuda/wide.h"
 #include "math/soft_count.h"
 
@@ -339,6 +342,7 @@ SoftCountRule<Value> rule_of(const SoftMaps& maps) {
 }  // namespace
 
 std::int64_t SoftMaps::tiles() const {
+  if (radius == 1) return soft_walks_3x3(*this);
   const Shape shape = shape_of(*this);
   return std::int64_t{shape.across} * shape.down;
 }
@@ -351,10 +355,13 @@ cudaError_t soft_forward(const SoftMaps& maps, void* out, double* partial, void*
   return visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
     using Value = compute_t<T>;
+    double* sums_of_tiles = sums == nullptr ? nullptr : partial;
     const cudaError_t error =
-        LAUNCH(forward<T>, blocks_across(maps.maps * tiles), kThreads, tile_bytes<T>(margin),
-               stream, static_cast<const T*>(maps.heatmap), shape, rule_of<Value>(maps),
-               maps.detect, static_cast<T*>(out), sums == nullptr ? nullptr : partial);
+        maps.radius == 1
+            ? soft_forward_3x3(maps, out, sums_of_tiles, stream)
+            : LAUNCH(forward<T>, blocks_across(maps.maps * tiles), kThreads, tile_bytes<T>(margin),
+                     stream, static_cast<const T*>(maps.heatmap), shape, rule_of<Value>(maps),
+                     maps.detect, static_cast<T*>(out), sums_of_tiles);
     if (error != cudaSuccess || sums == nullptr) return error;
     return LAUNCH(add_tiles<T>, blocks_across(maps.maps), kThreads, 0, stream, partial, tiles,
                   static_cast<T*>(sums));
@@ -369,6 +376,7 @@ std::int64_t soft_backward_scratch(const SoftMaps& maps) {
 
 cudaError_t soft_backward(const SoftMaps& maps, const void* grad, const void* grad_sum,
                           void* scratch, void* out, cudaStream_t stream) {
+  if (maps.radius == 1) return soft_backward_3x3(maps, grad, grad_sum, out, stream);
   const Shape shape = shape_of(maps);
   const std::int64_t total = maps.maps * maps.height * maps.width;
   return visit_number(maps.number, [&](auto zero) -> cudaError_t {

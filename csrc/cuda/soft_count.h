@@ -19,7 +19,7 @@ struct SoftMaps {
   double steepness;
   double threshold;
 
-  std::int64_t tiles() const;  // of one map
+  std::int64_t tiles() const;  // of one map; each leaves one sum
 };
 
 // out [maps, height, width]. With `sums` [maps], of the same type, also each map's sum; then

@@ -1,0 +1,275 @@
+// Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one written).
+// Work: 5 comparisons and two exponentials a pixel forward; backward 14 comparisons to find the
+// window's maximum and where it is, three exponentials and 9 comparisons to gather.
+// Not yet measured on a GPU.
+//
+// Forward a warp takes 32 columns of accesses (warp_rows.h). Backward, where a pixel gathers from
+// its neighbours what they pass to their maximum, the outer two columns only serve as neighbours,
+// and a row's outcomes wait until the rows above and below have theirs. A pixel gathers in reading
+// order: no atomics, the same bits every time.
+#include "cuda/soft_count_3x3.h"
+
+#include <limits>
+
+#include "cuda/warp_rows.h"
+#include "math/soft_count.h"
+
+namespace fastcount::cuda {
+namespace {
+
+constexpr int kBackwardLanes = 30;
+
+template <typename T, bool kAligned>
+__global__ void __launch_bounds__(kRowThreads)
+    forward(const T* __restrict__ heatmap, std::int64_t count, MapShape shape,
+            SoftCountRule<compute_t<T>> rule, bool detect, T* __restrict__ out, double* partial) {
+  using Value = compute_t<T>;
+  constexpr int kCount = kWide<T>;
+  const Walk walk = Walk::of_warp(shape, 32 * kCount);
+  if (walk.map >= count) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int x = walk.left + lane * kCount;
+  const RowReader<T, kAligned, true> reader(heatmap, shape, walk, x);
+  T* to = out + walk.map * shape.height * shape.width;
+  const Value none = -std::numeric_limits<Value>::infinity();
+  const int top = walk.top;
+  const int bottom = min(top + kRowsOfWalk, shape.height);
+  LoadedPart<T> soon = reader.load(top + 1);
+  LoadedPart<T> later = reader.load(top + 2);
+  Value above[kCount];
+  Value middle[kCount];
+  Value below[kCount];
+  greatest_of_three(reader.spread(reader.load(top - 1), top - 1, none), above);
+  RowPart<Value, kCount> here = reader.spread(reader.load(top), top, none);
+  greatest_of_three(here, middle);
+  double sum = 0.0;
+#pragma unroll 2
+  for (int y = top; y < bottom; ++y) {
+    const RowPart<Value, kCount> next = reader.spread(soon, y + 1, none);
+    soon = later;
+    later = reader.load(y + 3);
+    greatest_of_three(next, below);
+    Wide<T> results;
+    Value row_sum(0);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      const Value greatest = greater(greater(above[k], middle[k]), below[k]);
+      const Value soft = soft_peak(here.at[k + 1], greatest, rule.beta);
+      const Value result = detect ? soft_detection(soft, rule) : soft;
+      results.at[k] = from_compute<T>(result);
+      if (kAligned || x + k < shape.width) row_sum += result;
+    }
+    if (!kAligned || x < shape.width) sum += static_cast<double>(row_sum);
+    write_part<T, kAligned>(to, y, x, shape.width, results);
+    here = next;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      above[k] = middle[k];
+      middle[k] = below[k];
+    }
+  }
+  if (partial == nullptr) return;  // all threads alike
+  for (int step = 16; step > 0; step /= 2) sum += __shfl_down_sync(0xFFFFFFFFu, sum, step);
+  if (lane != 0) return;
+  partial[static_cast<std::int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / 32] = sum;
+}
+
+// The first greatest of some pixels in reading order: its value, and a number for where it is.
+template <typename Value>
+struct Greatest {
+  Value value;
+  int place;
+
+  __device__ __forceinline__ void offer(Value other, int where) {
+    const bool wins = other > value;
+    value = wins ? other : value;
+    place = wins ? where : place;
+  }
+};
+
+// Of each three neighbours of a row, 0 to 2 from the left. NaN is passed over; where there is
+// nothing but -inf, nobody is asked for the place.
+template <typename Value, int kCount>
+__device__ __forceinline__ void first_of_three(const RowPart<Value, kCount>& part,
+                                               Greatest<Value> (&first)[kCount]) {
+  const Value none = -std::numeric_limits<Value>::infinity();
+#pragma unroll
+  for (int k = 0; k < kCount; ++k) {
+    first[k] = {greater(part.at[k], none), 0};
+    first[k].offer(part.at[k + 1], 1);
+    first[k].offer(part.at[k + 2], 2);
+  }
+}
+
+// What the pixels of a row pass to the greatest of their windows, and which of the nine that is.
+// Places and passed values are the lane's own and one more at either end.
+template <typename Value, int kCount>
+struct PassedPart {
+  Value own[kCount];  // what they keep
+  Value passed[kCount + 2];
+  int place[kCount + 2];
+};
+
+template <typename Value, int kCount>
+__device__ __forceinline__ void add_from(const PassedPart<Value, kCount>& row, int k, int dy,
+                                         Value& sum) {
+#pragma unroll
+  for (int dx = -1; dx <= 1; ++dx) {
+    if (dy == 0 && dx == 0) sum += row.own[k];
+    // Seen from there, the gathering pixel lies the other way.
+    const int place = 4 - 3 * dy - dx;
+    if (row.place[k + 1 + dx] == place) sum += row.passed[k + 1 + dx];
+  }
+}
+
+template <typename T, bool kAligned, bool kByPixel>
+__global__ void __launch_bounds__(kRowThreads, sizeof(T) == 4 ? 2 : 1)
+    backward(const T* __restrict__ heatmap, const T* __restrict__ by_pixel,
+             const T* __restrict__ by_sum, std::int64_t count, MapShape shape,
+             SoftCountRule<compute_t<T>> rule, bool detect, T* __restrict__ out) {
+  using Value = compute_t<T>;
+  constexpr int kCount = kWide<T>;
+  const Walk walk = Walk::of_warp(shape, kBackwardLanes * kCount);
+  if (walk.map >= count) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int x = walk.left + (lane - 1) * kCount;
+  const RowReader<T, kAligned, false> reader(heatmap, shape, walk, x);
+  const RowReader<T, kAligned, false> grads(by_pixel, shape, walk, x);
+  const Value of_map = by_sum != nullptr ? to_compute(by_sum[walk.map]) : Value(0);
+  T* to = out + walk.map * shape.height * shape.width;
+  const Value none = -std::numeric_limits<Value>::infinity();
+  const int top = walk.top;
+  const int bottom = min(top + kRowsOfWalk, shape.height);
+
+  LoadedPart<T> soon = reader.load(top);
+  LoadedPart<T> later = reader.load(top + 1);
+  LoadedPart<T> grad{};
+  LoadedPart<T> grad_soon{};
+  if constexpr (kByPixel) {
+    grad = grads.load(top - 1);
+    grad_soon = grads.load(top);
+  }
+  Greatest<Value> above[kCount];
+  Greatest<Value> middle[kCount];
+  Greatest<Value> below[kCount];
+  first_of_three(reader.spread(reader.load(top - 2), top - 2, none), above);
+  RowPart<Value, kCount> here = reader.spread(reader.load(top - 1), top - 1, none);
+  first_of_three(here, middle);
+  PassedPart<Value, kCount> before_last;
+  PassedPart<Value, kCount> last;
+
+// Three rows rotate through their variables, which costs nothing when unrolled.
+#pragma unroll 3
+  for (int y = top - 1; y <= bottom; ++y) {
+    const RowPart<Value, kCount> next = reader.spread(soon, y + 1, none);
+    soon = later;
+    later = reader.load(y + 3);
+    first_of_three(next, below);
+
+    PassedPart<Value, kCount> row;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      const bool inside = reader.row_inside(y) && reader.column_inside(x + k);
+      Greatest<Value> greatest = above[k];
+      greatest.offer(middle[k].value, middle[k].place + 3);
+      greatest.offer(below[k].value, below[k].place + 6);
+      const Value p = here.at[k + 1];
+      Value by_output = of_map;
+      if constexpr (kByPixel) by_output += to_compute(grad.pixels.at[k]);
+      if (detect) {
+        by_output *= soft_detection_slope(soft_peak(p, greatest.value, rule.beta), rule);
+      }
+      const SoftPeakSlopes<Value> slopes = soft_peak_slopes(p, greatest.value, rule.beta);
+      row.own[k] = by_output * slopes.by_value;
+      row.passed[k + 1] = inside ? by_output * slopes.by_greatest : Value(0);
+      row.place[k + 1] = greatest.place;
+    }
+    row.passed[0] = __shfl_up_sync(0xFFFFFFFFu, row.passed[kCount], 1);
+    row.place[0] = __shfl_up_sync(0xFFFFFFFFu, row.place[kCount], 1);
+    row.passed[kCount + 1] = __shfl_down_sync(0xFFFFFFFFu, row.passed[1], 1);
+    row.place[kCount + 1] = __shfl_down_sync(0xFFFFFFFFu, row.place[1], 1);
+    if constexpr (kByPixel) {
+      grad = grad_soon;
+      grad_soon = grads.load(y + 2);
+    }
+
+    if (y > top) {
+      Wide<T> results;
+#pragma unroll
+      for (int k = 0; k < kCount; ++k) {
+        Value sum(0);
+        add_from(before_last, k, -1, sum);
+        add_from(last, k, 0, sum);
+        add_from(row, k, 1, sum);
+        results.at[k] = from_compute<T>(sum);
+      }
+      if (lane != 0 && lane != 31) {  // these only pass
+        write_part<T, kAligned>(to, y - 1, x, shape.width, results);
+      }
+    }
+    before_last = last;
+    last = row;
+    here = next;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      above[k] = middle[k];
+      middle[k] = below[k];
+    }
+  }
+}
+
+MapShape shape_of(const SoftMaps& maps) {
+  return {static_cast<int>(maps.height), static_cast<int>(maps.width)};
+}
+
+template <typename Value>
+SoftCountRule<Value> rule_of(const SoftMaps& maps) {
+  return {static_cast<Value>(maps.beta), static_cast<Value>(maps.steepness),
+          static_cast<Value>(maps.threshold)};
+}
+
+}  // namespace
+
+std::int64_t soft_walks_3x3(const SoftMaps& maps) {
+  const int columns = 32 * 16 / size_of(maps.number);
+  return walks_of(maps.height, maps.width, columns);
+}
+
+cudaError_t soft_forward_3x3(const SoftMaps& maps, void* out, double* partial,
+                             cudaStream_t stream) {
+  const unsigned blocks = blocks_across(maps.maps * soft_walks_3x3(maps), kRowWarps);
+  return visit_number(maps.number, [&](auto zero) -> cudaError_t {
+    using T = decltype(zero);
+    const auto* heatmap = static_cast<const T*>(maps.heatmap);
+    const SoftCountRule<compute_t<T>> rule = rule_of<compute_t<T>>(maps);
+    auto* to = static_cast<T*>(out);
+    return rows_aligned<T>(heatmap, maps.width) && rows_aligned<T>(out, maps.width)
+               ? LAUNCH((forward<T, true>), blocks, kRowThreads, 0, stream, heatmap, maps.maps,
+                        shape_of(maps), rule, maps.detect, to, partial)
+               : LAUNCH((forward<T, false>), blocks, kRowThreads, 0, stream, heatmap, maps.maps,
+                        shape_of(maps), rule, maps.detect, to, partial);
+  });
+}
+
+cudaError_t soft_backward_3x3(const SoftMaps& maps, const void* grad, const void* grad_sum,
+                              void* out, cudaStream_t stream) {
+  return visit_number(maps.number, [&](auto zero) -> cudaError_t {
+    using T = decltype(zero);
+    const auto* heatmap = static_cast<const T*>(maps.heatmap);
+    const auto* by_pixel = static_cast<const T*>(grad);
+    const bool aligned = rows_aligned<T>(heatmap, maps.width) &&
+                         rows_aligned<T>(by_pixel, maps.width) && rows_aligned<T>(out, maps.width);
+    const std::int64_t walks = walks_of(maps.height, maps.width, kBackwardLanes * kWide<T>);
+    const auto run = [&](auto kernel) {
+      return LAUNCH(kernel, blocks_across(maps.maps * walks, kRowWarps), kRowThreads, 0, stream,
+                    heatmap, by_pixel, static_cast<const T*>(grad_sum), maps.maps, shape_of(maps),
+                    rule_of<compute_t<T>>(maps), maps.detect, static_cast<T*>(out));
+    };
+    if (by_pixel == nullptr) {
+      return aligned ? run(&backward<T, true, false>) : run(&backward<T, false, false>);
+    }
+    return aligned ? run(&backward<T, true, true>) : run(&backward<T, false, true>);
+  });
+}
+
+}  // namespace fastcount::cuda
