@@ -107,6 +107,20 @@ def _targets(scale: Scale) -> list[Case]:
         across = F.conv2d(dots, taps.view(1, 1, 1, -1), padding=(0, 15))
         return F.conv2d(across, taps.view(1, 1, -1, 1), padding=(15, 0))
 
+    reach = torch.arange(-6, 7, device=scale.device)
+    hill = torch.exp(-(reach[:, None] ** 2 + reach**2) / 8.0)
+
+    def hills(xy: Tensor) -> Tensor:
+        """Each point's window, written by a scatter of the greatest."""
+        x, y = xy.long().unbind(1)
+        down, across = y[:, None, None] + reach[:, None], x[:, None, None] + reach
+        on_map = (down >= 0) & (down < side) & (across >= 0) & (across < side)
+        there = (picture[:, None, None] * side + down) * side + across
+        values = torch.where(on_map, hill, 0.0).flatten()
+        there = torch.where(on_map, there, 0).flatten()
+        drawn = torch.zeros(pixels, device=xy.device).scatter_reduce(0, there, values, "amax")
+        return drawn.view(batch, 1, side, side)
+
     def crosses(xy: Tensor) -> Tensor:
         dots = torch.zeros(pixels, device=xy.device)
         dots[places(xy)] = 1.0
@@ -124,7 +138,13 @@ def _targets(scale: Scale) -> list[Case]:
 
     return [
         Case("density_map, stride 1", make.whole_points, density(1), 4 * pixels, filtered),
-        Case("density_map, stride 8", make.whole_points, density(8), 4 * pixels // 64),
+        Case(
+            "density_map, stride 8",
+            make.whole_points,
+            density(8),
+            4 * pixels // 64,
+            lambda xy: 64 * F.avg_pool2d(filtered(xy), 8),
+        ),
         Case(
             "gaussian_heatmap, sigma 2",
             make.whole_points,
@@ -133,6 +153,7 @@ def _targets(scale: Scale) -> list[Case]:
                 *(3.0, False, True, torch.float32),
             ),
             4 * pixels,
+            hills,
         ),
         Case(
             "cross_label",
@@ -172,6 +193,16 @@ def _peaks(scale: Scale) -> list[Case]:
                     greatest = greatest.maximum(around[..., y : y + down, x : x + right])
         return torch.where(maps > greatest, maps, 0.0)
 
+    def scores_first(peaks: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        points, scores, valid = peaks
+        return scores, points, valid
+
+    def pooled(maps: Tensor, threshold: float) -> Tensor:
+        """Scores alone: of equal ones topk may take any."""
+        peak = (F.max_pool2d(maps, 3, 1, 1) == maps) & (maps >= threshold)
+        slots = min(1000, maps[0, 0].numel())
+        return torch.where(peak, maps, 0.0).flatten(2).topk(slots).values
+
     def highest(maps: Tensor) -> Tensor:
         third = maps.flatten(2).sort(descending=True).values[..., 2, None, None]
         return (maps >= third).float()
@@ -180,14 +211,16 @@ def _peaks(scale: Scale) -> list[Case]:
         Case(
             "find_peaks_padded, 3 x 3",
             make.maps,
-            lambda maps: native.find_peaks_padded(maps, 3, 0.999, False, 1000),
+            lambda maps: scores_first(native.find_peaks_padded(maps, 3, 0.999, False, 1000)),
             4 * pixels,
+            lambda maps: pooled(maps, 0.999),
         ),
         Case(
             "find_peaks_padded, 3 x 3, every pixel above the threshold",
             make.maps,
-            lambda maps: native.find_peaks_padded(maps, 3, 0.0, False, 1000),
+            lambda maps: scores_first(native.find_peaks_padded(maps, 3, 0.0, False, 1000)),
             4 * pixels,
+            lambda maps: pooled(maps, 0.0),
         ),
         Case(
             "peak_map",

@@ -89,7 +89,7 @@ class Run:
             done = subprocess.run(
                 command,
                 cwd=REPOSITORY,
-                env={**os.environ, **variables},
+                env={**os.environ, "PYTHONPATH": python_path(), **variables},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -107,6 +107,12 @@ class Run:
         print(f"{name}: {'passed' if outcome['passed'] else 'FAILED'}", file=sys.stderr, flush=True)
         self.write()
         return outcome
+
+
+def python_path(*more: Path) -> str:
+    """The package is built in place, not installed."""
+    path = [*map(str, more), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    return os.pathsep.join(filter(None, path))
 
 
 def _words(command: list[str]) -> str:
@@ -147,10 +153,7 @@ def find_packages(run: Run) -> list[str]:
 
 def pytest_variables(missing: list[str]) -> dict[str, str]:
     """The environment of pytest: hypothesis is imported by tests' files, so something must be."""
-    if "hypothesis" not in missing:
-        return {}
-    path = [str(STAND_INS), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+    return {"PYTHONPATH": python_path(STAND_INS)} if "hypothesis" in missing else {}
 
 
 def outcomes(report: Path) -> dict[str, Any]:
@@ -178,6 +181,8 @@ def test_on_gpu(run: Run, missing: list[str]) -> None:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "tests/ops", "-q", f"--junit-xml={report}"]
         command += ["-k", "cuda", "-p", "no:cacheprovider"]
+        if importlib.util.find_spec("xdist") is not None:
+            command += ["--numprocesses", str(min(8, os.cpu_count() or 1))]
         outcome = run.step("tests", command, **pytest_variables(missing))
         if report.exists():
             outcome |= outcomes(report)
