@@ -51,6 +51,11 @@ cudaError_t number_peaks(const PeakMaps& maps, std::int64_t most, const std::int
                          std::int64_t* starts, std::int64_t* kept_starts, std::int64_t* totals,
                          cudaStream_t stream);
 
+// Lists the peaks by map and index. `capacity` is the room in `peaks`: no fewer than there are.
+cudaError_t collect_peaks(const PeakMaps& maps, const std::uint32_t* bits,
+                          const std::int64_t* starts, std::int64_t capacity, PeakRecord* peaks,
+                          cudaStream_t stream);
+
 // Lists the peaks by map, then falling score, then index. `capacity` is the room in `peaks` and in
 // `spare`: no fewer than there are. *sorted becomes whichever of the two holds the result.
 cudaError_t list_peaks(const PeakMaps& maps, const std::uint32_t* bits, const std::int64_t* starts,
@@ -69,5 +74,11 @@ cudaError_t write_peaks(const PeakMaps& maps, const PeakRecord* sorted, std::int
 cudaError_t pad_peaks(const PeakMaps& maps, const PeakRecord* sorted, const std::int64_t* starts,
                       const std::int64_t* kept_starts, std::int64_t slots, float* points,
                       void* values, std::int64_t* valid, cudaStream_t stream);
+
+// The same from peaks that are listed, not sorted, for `slots` up to kMostTop.
+constexpr std::int64_t kMostTop = 1024;
+cudaError_t top_peaks(const PeakMaps& maps, const PeakRecord* listed, const std::int64_t* starts,
+                      std::int64_t slots, float* points, void* values, std::int64_t* valid,
+                      cudaStream_t stream);
 
 }  // namespace fastcount::cuda

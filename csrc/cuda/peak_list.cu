@@ -2,24 +2,20 @@
 //
 // Floor: HW / 8 bytes of marks read, 16 written for each of M peaks. Sorting adds 32 M bytes for
 // each of 1 + log2(M / 1024) passes: chunks of 1024 in shared memory, then pairs of runs merged, in
-// which every record finds its place by binary search in the other run. All records differ (map and
-// index), so the order is one and the same every time.
+// which every record finds its place by binary search in the other run.
 // Not yet measured on a GPU.
 #include <algorithm>
-#include <limits>
 
 #include "cuda/find_peaks.h"
-#include "cuda/peak_key.h"
+#include "cuda/peak_sort.h"
 
 namespace fastcount::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kChunk = 1024;  // records sorted in shared memory
 // The list is mostly far shorter than the room for it, so a merge is not worth a block for every
 // 256 places: so many blocks walk along the list.
 constexpr std::int64_t kMergeBlocks = 2048;
-constexpr std::int32_t kNoMap = std::numeric_limits<std::int32_t>::max();
 
 // Each block writes the peaks of one segment of marks, in reading order.
 template <typename T>
@@ -68,41 +64,15 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-__device__ __forceinline__ bool comes_first(const PeakRecord& a, const PeakRecord& b) {
-  if (a.map != b.map) return a.map < b.map;
-  if (a.key != b.key) return a.key > b.key;
-  return a.index < b.index;
-}
-
-// Bitonic sort of each chunk, in place.
 __global__ void __launch_bounds__(kThreads)
     sort_chunks(const std::int64_t* total, PeakRecord* peaks) {
-  __shared__ PeakRecord chunk[kChunk];
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kChunk;
-  const std::int64_t count = min(*total - first, static_cast<std::int64_t>(kChunk));
+  __shared__ PeakRecord chunk[kSortedByBlock];
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kSortedByBlock;
+  const auto count =
+      static_cast<int>(min(*total - first, static_cast<std::int64_t>(kSortedByBlock)));
   if (count <= 1) return;
-  int room = 2;
-  while (room < count) room *= 2;
-  for (int i = static_cast<int>(threadIdx.x); i < room; i += kThreads) {
-    chunk[i] = i < count ? peaks[first + i] : PeakRecord{0, i, kNoMap};
-  }
-  for (int size = 2; size <= room; size *= 2) {
-    for (int step = size / 2; step > 0; step /= 2) {
-      __syncthreads();
-      for (int i = static_cast<int>(threadIdx.x); i < room; i += kThreads) {
-        const int other = i ^ step;
-        if (other < i) continue;
-        const bool rising = (i & size) == 0;
-        const PeakRecord a = chunk[i];
-        const PeakRecord b = chunk[other];
-        if (comes_first(b, a) == rising) {
-          chunk[i] = b;
-          chunk[other] = a;
-        }
-      }
-    }
-  }
-  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) chunk[i] = peaks[first + i];
+  sort_by_block<kThreads>(chunk, count);
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) peaks[first + i] = chunk[i];
 }
 
@@ -136,14 +106,6 @@ __global__ void __launch_bounds__(kThreads) merge_runs(const std::int64_t* total
     const std::int64_t before = rank_among(from, min(other, count), min(other + run, count), mine);
     to[pair + (i - own) + before] = mine;
   }
-}
-
-template <typename T>
-__device__ __forceinline__ void write_peak(const PeakRecord& peak, int width, float2* point,
-                                           T* value) {
-  *point =
-      make_float2(static_cast<float>(peak.index % width), static_cast<float>(peak.index / width));
-  *value = from_compute<T>(value_of_key<compute_t<T>>(static_cast<PeakKey<T>>(peak.key)));
 }
 
 template <typename T>
@@ -183,23 +145,31 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-cudaError_t list_peaks(const PeakMaps& maps, const std::uint32_t* bits, const std::int64_t* starts,
-                       std::int64_t capacity, PeakRecord* peaks, PeakRecord* spare,
-                       const PeakRecord** sorted, cudaStream_t stream) {
-  *sorted = peaks;
+cudaError_t collect_peaks(const PeakMaps& maps, const std::uint32_t* bits,
+                          const std::int64_t* starts, std::int64_t capacity, PeakRecord* peaks,
+                          cudaStream_t stream) {
   if (capacity == 0) return cudaSuccess;
   const std::int64_t segments = maps.segments();
-  const std::int64_t* total = starts + maps.maps * segments;
-  cudaError_t error = visit_number(maps.number, [&](auto zero) -> cudaError_t {
+  return visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
     return LAUNCH(collect<T>, blocks_across(maps.maps * segments), kThreads, 0, stream,
                   static_cast<const T*>(maps.scores), static_cast<int>(maps.height),
                   static_cast<int>(maps.width), maps.smooth, static_cast<int>(maps.row_words()),
                   static_cast<int>(segments), bits, starts, capacity, peaks);
   });
+}
+
+cudaError_t list_peaks(const PeakMaps& maps, const std::uint32_t* bits, const std::int64_t* starts,
+                       std::int64_t capacity, PeakRecord* peaks, PeakRecord* spare,
+                       const PeakRecord** sorted, cudaStream_t stream) {
+  *sorted = peaks;
+  if (capacity == 0) return cudaSuccess;
+  const std::int64_t* total = starts + maps.maps * maps.segments();
+  cudaError_t error = collect_peaks(maps, bits, starts, capacity, peaks, stream);
   if (error != cudaSuccess) return error;
-  error = LAUNCH(sort_chunks, blocks_across(capacity, kChunk), kThreads, 0, stream, total, peaks);
-  for (std::int64_t run = kChunk; error == cudaSuccess && run < capacity; run *= 2) {
+  error = LAUNCH(sort_chunks, blocks_across(capacity, kSortedByBlock), kThreads, 0, stream, total,
+                 peaks);
+  for (std::int64_t run = kSortedByBlock; error == cudaSuccess && run < capacity; run *= 2) {
     const unsigned blocks = blocks_across(std::min(capacity, kMergeBlocks * kThreads), kThreads);
     error = LAUNCH(merge_runs, blocks, kThreads, 0, stream, total, run, peaks, spare);
     std::swap(peaks, spare);

@@ -147,7 +147,9 @@ def _source(scores: Tensor, smooth: int) -> Tensor:
     wide = scores if scores.dtype == torch.float64 else scores.float()
     padded = pad(wide, (1, 1, 1, 1))
     columns = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
-    return (columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:]) / 9
+    # By a tensor: on a GPU PyTorch divides by a number by multiplying, which rounds differently.
+    nine = wide.new_full((), 9.0)
+    return (columns[..., :-2] + columns[..., 1:-1] + columns[..., 2:]) / nine
 
 
 def _fake(

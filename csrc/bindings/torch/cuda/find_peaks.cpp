@@ -140,8 +140,21 @@ std::tuple<Tensor, Tensor, Tensor> find_peaks_padded(const Tensor& scores, std::
   }
   const cudaStream_t stream = context.stream();
   const Numbered numbered(held, maps, max_peaks, stream);
-  const Listed listed(held, maps, numbered, maps.maps * maps.most_peaks(), stream);
-  check_cuda(cuda::pad_peaks(maps, listed.sorted, numbered.starts.const_data_ptr<std::int64_t>(),
+  const auto* starts = numbered.starts.const_data_ptr<std::int64_t>();
+  const std::int64_t capacity = maps.maps * maps.most_peaks();
+  if (max_peaks <= cuda::kMostTop) {
+    Tensor room = torch::stable::new_empty(scores, {2 * capacity}, ScalarType::Long);
+    auto* listed = static_cast<PeakRecord*>(room.mutable_data_ptr());
+    check_cuda(cuda::collect_peaks(maps, numbered.marks(), starts, capacity, listed, stream),
+               "find_peaks_padded");
+    check_cuda(
+        cuda::top_peaks(maps, listed, starts, max_peaks, points.mutable_data_ptr<float>(),
+                        values.mutable_data_ptr(), valid.mutable_data_ptr<std::int64_t>(), stream),
+        "find_peaks_padded");
+    return {points, values, valid};
+  }
+  const Listed listed(held, maps, numbered, capacity, stream);
+  check_cuda(cuda::pad_peaks(maps, listed.sorted, starts,
                              numbered.kept_starts.const_data_ptr<std::int64_t>(), max_peaks,
                              points.mutable_data_ptr<float>(), values.mutable_data_ptr(),
                              valid.mutable_data_ptr<std::int64_t>(), stream),
