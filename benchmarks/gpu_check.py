@@ -39,7 +39,7 @@ LIMITS = {
     "graphs": 45,
     "measurements": 60,
     "rivals": 120,
-    "sanitizer": 90,
+    "sanitizer": 60,
 }
 #: Few and small: the sanitizer slows a kernel down a hundredfold.
 SANITIZED = "cuda and (nothing or empty or plateau or order or border or padding)"

@@ -22,10 +22,11 @@ constexpr int kPointsOfBlock = kPrepareThreads / (2 * kLanesOfAxis);
 
 // One axis of a point: the weight of pixel k is scale * relative(k).
 template <typename T>
-struct DensityAxis {
+struct alignas(16) DensityAxis {
   std::int32_t pixel;  // the nearest
   T fraction;
   T scale;
+  T rate;
 };
 
 // exp(-((k - position)^2 - fraction^2) rate): relative to the nearest pixel's weight, which cancels
@@ -40,8 +41,8 @@ struct DensityPoint {
   PointBox box;  // pixels of the window inside the picture
   DensityAxis<T> down;
   DensityAxis<T> across;
-  T rate;
-  std::int32_t label;
+
+  __device__ __forceinline__ bool is_on(int) const { return true; }
 
   __device__ __forceinline__ T row_weight(int cell, int stride) const {
     return weight(down, box.top, box.bottom, cell, stride);
@@ -53,12 +54,18 @@ struct DensityPoint {
   // Of a cell of the map, so that its first pixel is one of the picture's.
   __device__ __forceinline__ T weight(const DensityAxis<T>& axis, int first, int last, int cell,
                                       int stride) const {
+    if (stride == 1) {
+      if (cell < first || cell > last) return T(0);
+      const T offset = static_cast<T>(cell - axis.pixel) - axis.fraction;
+      return relative_weight(offset, axis.fraction, axis.rate) * axis.scale;
+    }
     const int begin = cell * stride;
     const int from = max(begin, first);
     const int to = last - begin < stride - 1 ? last : begin + (stride - 1);
     T sum = 0;
     for (int k = from; k <= to; ++k) {
-      sum += relative_weight(static_cast<T>(k - axis.pixel) - axis.fraction, axis.fraction, rate);
+      sum +=
+          relative_weight(static_cast<T>(k - axis.pixel) - axis.fraction, axis.fraction, axis.rate);
     }
     return sum * axis.scale;
   }
@@ -95,7 +102,7 @@ __device__ __forceinline__ DensityAxis<T> prepare_axis(double position, double s
     total += __shfl_xor_sync(0xFFFFFFFFu, total, step);
   }
   if (wide) total = full_window_sum(exact, sigma, radius);
-  return {static_cast<std::int32_t>(pixel), fraction, static_cast<T>(1.0 / total)};
+  return {static_cast<std::int32_t>(pixel), fraction, static_cast<T>(1.0 / total), rate};
 }
 
 // Sixteen lanes a point: eight for its row, eight for its column.
@@ -119,12 +126,11 @@ __global__ void __launch_bounds__(kPrepareThreads)
       across ? x : y, width, drawn, across ? picture.width : picture.height, picture, rate, window);
   const DensityAxis<T> other{__shfl_down_sync(0xFFFFFFFFu, own.pixel, kLanesOfAxis),
                              __shfl_down_sync(0xFFFFFFFFu, own.fraction, kLanesOfAxis),
-                             __shfl_down_sync(0xFFFFFFFFu, own.scale, kLanesOfAxis)};
+                             __shfl_down_sync(0xFFFFFFFFu, own.scale, kLanesOfAxis), rate};
   const Span columns{__shfl_down_sync(0xFFFFFFFFu, window.first, kLanesOfAxis),
                      __shfl_down_sync(0xFFFFFFFFu, window.last, kLanesOfAxis)};
   if (threadIdx.x % (2 * kLanesOfAxis) != 0 || index >= count) return;
-  DensityPoint<T> point{
-      {window.first, window.last, columns.first, columns.last}, own, other, rate, 0};
+  DensityPoint<T> point{{window.first, window.last, columns.first, columns.last}, own, other};
   if (!valid) {
     // Python refuses such a point; in a compiled graph, where it cannot look, the map becomes NaN.
     point.box = {0, static_cast<std::int32_t>(picture.height - 1), 0,

@@ -6,6 +6,8 @@
 // numbers). A block adds up its losses in float64 and writes their sum; one block more adds those.
 #include "cuda/focal_loss.h"
 
+#include <type_traits>
+
 #include "cuda/quad.h"
 
 namespace fastcount::cuda {
@@ -14,21 +16,35 @@ namespace {
 // What is the same for every pixel.
 template <typename C>
 struct FocalPlan {
-  FocalForm form;
-  FocalPoly poly;
   FocalClamp<C> clamp;
   FocalPower power;
   Exponent beta;
   C gamma;
 };
 
-template <bool kLogits, typename T>
+// x^y of a quad: what does not depend on the pixel is decided once for all four.
+template <typename C>
+__device__ __forceinline__ void power_of(const Quad<C>& x, const Exponent& y, Quad<C>& raised) {
+  if (y.factors < 0) {
+    for (int k = 0; k < kQuad; ++k) {
+      raised.at[k] = power_by_logarithm(x.at[k], static_cast<C>(y.value));
+    }
+    return;
+  }
+  for (int k = 0; k < kQuad; ++k) raised.at[k] = y.root ? root_of(x.at[k]) : C(1);
+  for (int i = 0; i < y.factors; ++i) {
+    for (int k = 0; k < kQuad; ++k) raised.at[k] *= x.at[k];
+  }
+}
+
+template <bool kLogits, FocalForm kForm, FocalPoly kPoly, typename T>
 __global__ void __launch_bounds__(kMapThreads)
     focal_kernel(const T* pred, const compute_t<T>* target, const bool* mask, std::int64_t count,
                  FocalPlan<compute_t<T>> plan, compute_t<T>* slopes, compute_t<T>* values,
                  SumPair* sums) {
   using C = compute_t<T>;
-  SumPair sum{0.0, 0.0};
+  double sum = 0.0;
+  int centres = 0;  // a thread sees fewer than 2^31 pixels
   for (std::int64_t i = first_quad(); i < count; i += quad_step()) {
     Quad<T> p{};
     Quad<C> t{};
@@ -36,29 +52,71 @@ __global__ void __launch_bounds__(kMapThreads)
     load_quad(pred, i, count, p);
     load_quad(target, i, count, t);
     if (mask != nullptr) load_quad(mask, i, count, m);
-    Quad<C> slope{};
-    Quad<C> value{};
+    Quad<C> d;
+    Quad<C> c;
+    Quad<C> base;
+    Quad<C> slope;
     for (int k = 0; k < kQuad; ++k) {
       const bool inside = mask != nullptr ? m.at[k] : t.at[k] > C(0);
-      const FocalTarget<C> at = focal_target(plan.form, t.at[k], inside);
+      const FocalTarget<C> at = focal_target(kForm, t.at[k], inside);
       const FocalError<C> error =
           focal_error<kLogits>(static_cast<C>(to_compute(p.at[k])), at.goal, plan.clamp);
-      const C raised = power(error.d, plan.power.exponent);
-      const C lowered = plan.power.divide ? focal_divided(raised, error.d) : raised;
+      d.at[k] = error.d;
+      c.at[k] = error.c;
+      base.at[k] = at.base;
+      slope.at[k] = error.slope;
+    }
+    Quad<C> lowered;
+    Quad<C> weight;
+    power_of(d, plan.power.exponent, lowered);
+    power_of(base, plan.beta, weight);
+    if (plan.power.divide) {
+      for (int k = 0; k < kQuad; ++k) lowered.at[k] = focal_divided(lowered.at[k], d.at[k]);
+    }
+    Quad<C> value;
+    for (int k = 0; k < kQuad; ++k) {
       const FocalLoss<C> loss =
-          focal_pixel(plan.poly, error.d, error.c, power(at.base, plan.beta), lowered, plan.gamma);
+          focal_pixel(kPoly, d.at[k], c.at[k], weight.at[k], lowered.at[k], plan.gamma);
       value.at[k] = loss.value;
-      slope.at[k] = loss.slope * error.slope;
-      if (i + k < count) {
-        sum.first += static_cast<double>(loss.value);
-        sum.second += t.at[k] == C(1) ? 1.0 : 0.0;
-      }
+      slope.at[k] *= loss.slope;
     }
     if (slopes != nullptr) store_quad(slopes, i, count, slope);
     if (values != nullptr) store_quad(values, i, count, value);
+    C four(0);
+    for (int k = 0; k < kQuad; ++k) {
+      const bool counts = i + k < count;
+      four += counts ? value.at[k] : C(0);
+      centres += counts && t.at[k] == C(1) ? 1 : 0;
+    }
+    sum += static_cast<double>(four);
   }
-  sum = block_sum<kMapThreads>(sum);
-  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+  const SumPair total = block_sum<kMapThreads>({sum, static_cast<double>(centres)});
+  if (threadIdx.x == 0) sums[blockIdx.x] = total;
+}
+
+// Calls `work` with the form and the poly form as constants.
+template <typename Work>
+cudaError_t visit_forms(const FocalOptions& options, const Work& work) {
+  const auto with_poly = [&](auto form) -> cudaError_t {
+    switch (options.poly) {
+      case FocalPoly::kNone:
+        return work(form, std::integral_constant<FocalPoly, FocalPoly::kNone>{});
+      case FocalPoly::kPrinted:
+        return work(form, std::integral_constant<FocalPoly, FocalPoly::kPrinted>{});
+      case FocalPoly::kWeighted:
+        return work(form, std::integral_constant<FocalPoly, FocalPoly::kWeighted>{});
+    }
+    return cudaErrorInvalidValue;
+  };
+  switch (options.form) {
+    case FocalForm::kBinary:
+      return with_poly(std::integral_constant<FocalForm, FocalForm::kBinary>{});
+    case FocalForm::kHeatmap:
+      return with_poly(std::integral_constant<FocalForm, FocalForm::kHeatmap>{});
+    case FocalForm::kMask:
+      return with_poly(std::integral_constant<FocalForm, FocalForm::kMask>{});
+  }
+  return cudaErrorInvalidValue;
 }
 
 // One block: the sums of the blocks, alpha / N, and the loss where it is one number.
@@ -102,12 +160,8 @@ template <typename T>
 cudaError_t run(const FocalMaps& maps, const FocalOptions& options, double alpha, double normalizer,
                 const FocalResults& results, SumPair* scratch, cudaStream_t stream) {
   using C = compute_t<T>;
-  const FocalPlan<C> plan{options.form,
-                          options.poly,
-                          make_focal_clamp<C>(options),
-                          make_focal_power(options.gamma),
-                          make_exponent(options.beta),
-                          static_cast<C>(options.gamma)};
+  const FocalPlan<C> plan{make_focal_clamp<C>(options), make_focal_power(options.gamma),
+                          make_exponent(options.beta), static_cast<C>(options.gamma)};
   const unsigned blocks = map_blocks(maps.count);
   const T* pred = static_cast<const T*>(maps.pred);
   const C* target = static_cast<const C*>(maps.target);
@@ -115,11 +169,15 @@ cudaError_t run(const FocalMaps& maps, const FocalOptions& options, double alpha
   C* loss = static_cast<C*>(results.loss);
   C* weight = static_cast<C*>(results.weight);
   C* values = results.values ? loss : nullptr;
-  cudaError_t error = options.logits
-                          ? LAUNCH((focal_kernel<true, T>), blocks, kMapThreads, 0, stream, pred,
-                                   target, maps.mask, maps.count, plan, slope, values, scratch)
-                          : LAUNCH((focal_kernel<false, T>), blocks, kMapThreads, 0, stream, pred,
-                                   target, maps.mask, maps.count, plan, slope, values, scratch);
+  cudaError_t error = visit_forms(options, [&](auto form, auto poly) -> cudaError_t {
+    constexpr FocalForm kForm = decltype(form)::value;
+    constexpr FocalPoly kPoly = decltype(poly)::value;
+    return options.logits
+               ? LAUNCH((focal_kernel<true, kForm, kPoly, T>), blocks, kMapThreads, 0, stream, pred,
+                        target, maps.mask, maps.count, plan, slope, values, scratch)
+               : LAUNCH((focal_kernel<false, kForm, kPoly, T>), blocks, kMapThreads, 0, stream,
+                        pred, target, maps.mask, maps.count, plan, slope, values, scratch);
+  });
   if (error != cudaSuccess) return error;
   C* total = results.values ? nullptr : loss;
   error = LAUNCH((total_kernel<C>), 1, kMapThreads, 0, stream, scratch, static_cast<int>(blocks),

@@ -24,6 +24,7 @@ struct HeatmapPoint {
   T rate;
   std::int32_t label;
 
+  __device__ __forceinline__ bool is_on(int plane) const { return label == plane; }
   __device__ __forceinline__ T row_weight(int at, int) const {
     return weight(at, box.top, box.bottom, row, down);
   }

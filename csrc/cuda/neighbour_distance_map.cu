@@ -1,14 +1,14 @@
 // Floor: 8 HW / stride^2 bytes written, 16 read a point; k distances a cell.
 //
 // A block answers 16 x 16 cells. First it bounds how far from the middle of its cells a point can
-// be and still be one of the k nearest of some cell: each of its 256 threads finds the nearest of
-// its share of the points; the k-th least of these is no less than the k-th nearest of all, and a
-// cell is at most half a diagonal away from the middle. The points within the bound (few, unless
-// there are few at all) then go through shared memory, and each cell keeps its nearest in
-// registers: sorted values, so the order of work does not show. For n points a tile costs 2 n / 256
-// distances a thread and those of its own candidates. More than 16 neighbours are taken 16 at a
-// time, each round those farther than the last.
-// Not yet measured on a GPU.
+// be and still be one of the k nearest of some cell: each eight of its 256 threads find the nearest
+// of their share of the points; the k-th least of these (for k above 32 of each thread's own) is no
+// less than the k-th nearest of all, and a cell is at most half a diagonal away from the middle.
+// The points within the bound (few, unless there are few at all) then go through shared memory, and
+// each cell keeps its nearest in registers: sorted values, so the order of work does not show. For
+// n points a tile costs 2 n / 256 distances a thread and those of its own candidates. More than 16
+// neighbours are taken 16 at a time, each round those farther than the last. Not yet measured on a
+// GPU.
 #include "cuda/neighbour_distance_map.h"
 
 #include <algorithm>
@@ -25,6 +25,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kSlack = 1.0 + 1e-9;  // more than rounding can add to the bound
 constexpr int kSide = 16;
 constexpr int kThreads = kSide * kSide;
+constexpr int kGroup = 8;  // threads whose least distance stands for them
 
 struct CellGrid {
   std::int64_t height, width;  // pixels
@@ -48,17 +49,31 @@ __device__ __forceinline__ double bound_of(const double2* points, std::int64_t c
                                            const CellGrid& grid) {
   __shared__ double least[kThreads];
   __shared__ double bound;
+  const int thread = static_cast<int>(threadIdx.x);
   double mine = kInfinity;
-  for (std::int64_t i = threadIdx.x; i < count; i += kThreads) {
+  for (std::int64_t i = thread; i < count; i += kThreads) {
     mine = fmin(mine, distance_to(points[i], x, y, grid));
   }
-  least[threadIdx.x] = mine;
-  if (threadIdx.x == 0) bound = kInfinity;
+  // Where few are wanted it is enough to rank the least of each eight threads.
+  const bool few = k <= kThreads / kGroup;
+  if (few) {
+    for (int step = 1; step < kGroup; step *= 2) {
+      mine = fmin(mine, __shfl_xor_sync(0xFFFFFFFFu, mine, step));
+    }
+    if (thread % kGroup == 0) least[thread / kGroup] = mine;
+  } else {
+    least[thread] = mine;
+  }
+  if (thread == 0) bound = kInfinity;
   __syncthreads();
-  int rank = 0;
-  for (int i = 0; i < kThreads; ++i) {
-    const bool before = least[i] < mine || (least[i] == mine && i < static_cast<int>(threadIdx.x));
-    if (before) ++rank;
+  const int ranked = few ? kThreads / kGroup : kThreads;
+  int rank = -1;  // no one
+  if (thread < ranked) {
+    mine = least[thread];
+    rank = 0;
+    for (int i = 0; i < ranked; ++i) {
+      if (least[i] < mine || (least[i] == mine && i < thread)) ++rank;
+    }
   }
   if (rank == k - 1) {
     const double far = (sqrt(mine) + 2.0 * reach) * kSlack;

@@ -8,7 +8,7 @@
 //
 // Point (a type of the operator's own, in global memory):
 //   PointBox box                                  its window, in pixels or cells (PlaneShape::unit)
-//   int label                                     the plane it is drawn on
+//   bool is_on(plane)                             whether it is drawn on that plane
 //   T row_weight(cell, stride), col_weight(...)   of a cell of the map; 0 outside the window
 #pragma once
 
@@ -186,7 +186,7 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
           if (index < end) {
             const PointBox box = own_points[index].box;
             reaches = box.bottom >= strip_rows.first && box.top <= strip_rows.last &&
-                      own_points[index].label == plane;
+                      own_points[index].is_on(plane);
           }
           const int place = place_in_order(reaches, counts[turn], listed);
           turn ^= 1;

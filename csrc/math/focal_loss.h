@@ -148,6 +148,21 @@ FASTCOUNT_HD T focal_divided(T raised, T d) {
   return d > T(0) ? raised / d : d;
 }
 
+// a / c for c in [eps, 1]. On a GPU the division's own code also looks after numbers of all sizes,
+// and takes thrice as long.
+template <typename T>
+FASTCOUNT_HD T quotient(T a, T c) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 4) {
+    float reciprocal;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(c));
+    const float near = a * reciprocal;
+    return fmaf(fmaf(-c, near, a), reciprocal, near);
+  }
+#endif
+  return a / c;
+}
+
 template <typename T>
 struct FocalLoss {
   T value;
@@ -160,7 +175,7 @@ FASTCOUNT_HD FocalLoss<T> focal_pixel(FocalPoly poly, T d, T c, T weight, T lowe
   const T a = poly == FocalPoly::kPrinted ? T(1) : weight;
   const T entropy = focal_entropy(d, c);
   T inner = a * entropy;
-  T slope = a / c;
+  T slope = quotient(a, c);
   if (poly != FocalPoly::kNone) {
     inner += weight * d;
     slope += weight;
