@@ -19,11 +19,15 @@ DEFAULT_GPUS = "8.0;9.0;10.0+PTX"
 DEFINES = ["-DTORCH_TARGET_VERSION=0x020B000000000000"]  # 2.11
 # Without the two -fno flags a compiler may not turn comparisons into vector selects.
 FLOAT_FLAGS = ["-fno-trapping-math", "-fno-math-errno"]
-CXX_FLAGS = ["-O3", "-g0", "-fvisibility=hidden", "-Wall", *FLOAT_FLAGS, *DEFINES]
+# Said outright: PyTorch's own choice was C++17 up to 2.11.
+STANDARD = "-std=c++20"
+CXX_FLAGS = [STANDARD, "-O3", "-g0", "-fvisibility=hidden", "-Wall", *FLOAT_FLAGS, *DEFINES]
 # A fused multiply-add rounds once where torchvision's NMS rounds twice.
-NUMPY_FLAGS = ["-O3", "-g0", "-fvisibility=hidden", "-Wall", *FLOAT_FLAGS, "-ffp-contract=off"]
+NUMPY_FLAGS = [STANDARD, "-O3", "-g0", "-fvisibility=hidden", "-Wall", *FLOAT_FLAGS]
+NUMPY_FLAGS += ["-ffp-contract=off"]
+
 NUMPY_CORE = ("find_peaks", "nms", "normalize", "resample", "stitch")  # of csrc/cpu
-NVCC_FLAGS = ["-O3", "-DUSE_CUDA", "-Xcompiler=-fvisibility=hidden", *DEFINES]
+NVCC_FLAGS = [STANDARD, "-O3", "-DUSE_CUDA", "-Xcompiler=-fvisibility=hidden", *DEFINES]
 
 
 def cuda_home() -> str | None:

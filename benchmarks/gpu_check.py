@@ -62,7 +62,8 @@ class Run:
         self.started = time.monotonic()
         self.record: dict[str, Any] = {
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "commit": _words(["git", "rev-parse", "HEAD"]),
+            # A copy of the tree may come without its history.
+            "commit": os.environ.get("FASTCOUNT_COMMIT") or _words(["git", "rev-parse", "HEAD"]),
             "changed": bool(_words(["git", "status", "--porcelain", "--untracked-files=no"])),
             "python": platform.python_version(),
             "machine": platform.platform(),
