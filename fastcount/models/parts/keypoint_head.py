@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
 
 from fastcount import ops
 from fastcount.models.base import Target
@@ -16,7 +17,7 @@ LAYERS = 4
 
 @dataclass(frozen=True)
 class Keypoints:
-    """``heatmaps``: (B, 1, h, w) >= 0 each, the final one last. ``averages``: (B, C) of the
+    """``heatmaps``: (B, 1, h, w) each, the final one last; >= 0 but in training. ``averages``: (B, C) of the
     fourth convolution's maps. ``detected``: (B,) objects by the final heat map's peaks."""
 
     heatmaps: tuple[Tensor, ...]
@@ -67,11 +68,16 @@ class KeypointHead(nn.Module):
             maps.append(x)
         sources = [*maps[: len(self.radii) - 1], maps[-1]]
         heatmaps = tuple(
-            torch.relu(convolution(source))
+            self._rectified(convolution(source))
             for convolution, source in zip(self.heatmaps, sources, strict=True)
         )
         _, detected = ops.soft_count(heatmaps[-1])
         return Keypoints(heatmaps, maps[-1].mean(dim=(2, 3)), detected.squeeze(1))
+
+    def _rectified(self, heatmap: Tensor) -> Tensor:
+        """ReLU. In training negative values come through at a tenth, so that a map that has fallen
+        to zero everywhere, as most cells want it to, still learns where it should not be."""
+        return leaky_relu(heatmap, 0.1) if self.training else torch.relu(heatmap)
 
     def loss(self, found: Keypoints, targets: list[Target], size: tuple[int, int]) -> list[Tensor]:
         """Eq. 4 with w = 0.1 for each heat map: summed over cells, averaged over pictures.
