@@ -17,8 +17,9 @@ LAYERS = 4
 
 @dataclass(frozen=True)
 class Keypoints:
-    """``heatmaps``: (B, 1, h, w) each, the final one last; >= 0 but in training. ``averages``: (B, C) of the
-    fourth convolution's maps. ``detected``: (B,) objects by the final heat map's peaks."""
+    """``heatmaps``: (B, 1, h, w) each, >= 0 but in training, the final one last. ``averages``:
+    (B, C) of the fourth convolution's maps. ``detected``: (B,) objects by the final heat map's
+    peaks."""
 
     heatmaps: tuple[Tensor, ...]
     averages: Tensor
