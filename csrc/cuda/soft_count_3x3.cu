@@ -1,7 +1,8 @@
-// Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one written).
-// Work: 5 comparisons and two exponentials a pixel forward; backward 14 comparisons to find the
-// window's maximum and where it is, three exponentials and 9 comparisons to gather.
-// Not yet measured on a GPU.
+// Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one
+// written). Work: 5 comparisons and two exponentials a pixel forward; backward 14 comparisons to
+// find the window's maximum and where it is, three exponentials and 9 comparisons to gather. On
+// an H200, 64 maps of 1024 x 1024: forward 0.175 ms, 73 % of what a copy moves (softened only:
+// 0.160 ms, 80 %), backward 0.426 ms, 45 %.
 //
 // Forward a warp takes 32 columns of accesses (warp_rows.h). Backward, where a pixel gathers from
 // its neighbours what they pass to their maximum, the outer two columns only serve as neighbours,
