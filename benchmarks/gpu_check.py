@@ -184,7 +184,9 @@ def test_on_gpu(run: Run, missing: list[str]) -> None:
         command += ["-k", "cuda", "-p", "no:cacheprovider"]
         if importlib.util.find_spec("xdist") is not None:
             command += ["--numprocesses", str(min(8, os.cpu_count() or 1))]
-        outcome = run.step("tests", command, **pytest_variables(missing))
+        # One thread a process: the references run on the CPU, and the processes are many.
+        variables = {"OMP_NUM_THREADS": "1", **pytest_variables(missing)}
+        outcome = run.step("tests", command, **variables)
         if report.exists():
             outcome |= outcomes(report)
             # All skipped is no proof of anything.

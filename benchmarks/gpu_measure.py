@@ -149,7 +149,7 @@ def differs(case: Case, rival: Callable[..., Tensor], inputs: tuple[Tensor, ...]
     """Empty where the rival gives what we give; else by how much it does not."""
     ours, theirs = tensors(case.call(*inputs))[0], rival(*inputs)
     try:
-        torch.testing.assert_close(ours.double(), theirs.double(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours.double(), theirs.double(), rtol=1e-4, atol=1e-4)
     except AssertionError as error:
         return " ".join(str(error).split())
     return ""
