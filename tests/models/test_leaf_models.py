@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastcount.models import Target, create_model
 from fastcount.models.parts.count_fusion import fuse_counts
+from fastcount.models.parts.keypoint_head import KeypointHead
 
 RESNET = 23_508_032  # parameters of ResNet-50 without its classifier
 
@@ -121,6 +122,22 @@ def test_loss_of_detection_in_plain_float64() -> None:
         expected = plain_heatmap_loss(output.keypoints.heatmaps[i].detach(), truth, radius)
         assert float(losses[f"heatmap_{i + 1}"]) == pytest.approx(expected, rel=1e-5)
     assert len(losses) == 7
+
+
+def test_heat_maps_that_fell_below_zero_everywhere_still_learn() -> None:
+    """As a plain ReLU in training they stay at zero: no cell passes a gradient on."""
+    torch.manual_seed(0)
+    head = KeypointHead(16, (1, 1, 1, 1), stride=8)
+    for convolution in head.heatmaps:
+        torch.nn.init.constant_(convolution.bias, -2.0)
+    features = torch.rand(2, 16, 8, 8)
+    head.eval()
+    assert all(float(heatmap.abs().max()) == 0 for heatmap in head(features).heatmaps)
+    head.train()
+    torch.stack(head.loss(head(features), targets(4, 6), (64, 64))).sum().backward()
+    for convolution in head.heatmaps:
+        assert float(convolution.weight.grad.norm()) > 0
+        assert float(convolution.bias.grad) < 0  # upwards
 
 
 def test_one_heat_map_and_no_averages() -> None:
