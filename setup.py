@@ -25,7 +25,6 @@ CXX_FLAGS = [STANDARD, "-O3", "-g0", "-fvisibility=hidden", "-Wall", *FLOAT_FLAG
 # A fused multiply-add rounds once where torchvision's NMS rounds twice.
 NUMPY_FLAGS = [STANDARD, "-O3", "-g0", "-fvisibility=hidden", "-Wall", *FLOAT_FLAGS]
 NUMPY_FLAGS += ["-ffp-contract=off"]
-
 NUMPY_CORE = ("find_peaks", "nms", "normalize", "resample", "stitch")  # of csrc/cpu
 NVCC_FLAGS = [STANDARD, "-O3", "-DUSE_CUDA", "-Xcompiler=-fvisibility=hidden", *DEFINES]
 

@@ -20,6 +20,7 @@ constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / 32;
 constexpr int kDigit = 8;
 constexpr int kDigits = 1 << kDigit;
+static_assert(kMostTop <= kSortedByBlock);
 
 // The key as an unsigned number in the same order.
 template <typename T>
@@ -72,8 +73,8 @@ __device__ Cut find_cut(const PeakRecord* peaks, std::int64_t count, int wanted)
   return {height, rank, rank == equal};
 }
 
-// Copies the peaks above the cut and the first of those on it; returns nothing: their number is
-// known.
+// Copies the peaks above the cut and the first of those on it, as many as were wanted, in any
+// order.
 template <typename T>
 __device__ void take_above(const PeakRecord* peaks, std::int64_t count, const Cut& cut,
                            PeakRecord* taken) {

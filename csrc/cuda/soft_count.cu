@@ -1,4 +1,4 @@
-// Windows larger than 3 x 3, for which soft_count_3x3.cu has its own kernels.
+// Windows of other sizes than 3 x 3, for which soft_count_3x3.cu has its own kernels.
 //
 // Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one written).
 // Work: k * k comparisons and two exponentials a pixel forward, 3 k * k comparisons and three

@@ -127,7 +127,7 @@ __device__ __forceinline__ void write_cells(const T (&cells)[kCols], int room, b
   }
 }
 
-// kCols: columns a lane. Two blocks or more a multiprocessor where registers are 32 bits wide.
+// kCols: columns a lane. Three blocks a multiprocessor where cells are float32.
 template <typename T, typename Point, bool kMaximum, int kCols>
 __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
     draw_tiles(const Point* points, SetTable table, PlaneShape shape, int tiles_of_block, T ceiling,

@@ -16,7 +16,8 @@ namespace fastcount::cuda {
 constexpr int kRowThreads = 256;
 constexpr int kRowWarps = kRowThreads / 32;
 
-// Rows that a warp walks down. In a low map fewer, so that there are enough warps.
+// Rows that a warp walks down: two more are read, so few would be read too often, and many would
+// leave too few warps for small maps.
 constexpr int kRowsOfWalk = 16;
 
 // A map's size in 32 bits: it has fewer than 2^31 pixels.

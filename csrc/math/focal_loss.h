@@ -21,6 +21,7 @@
 #include "math/host_device.h"
 #include "math/logarithm.h"
 #include "math/power.h"
+#include "math/quotient.h"
 #include "math/sigmoid.h"
 
 namespace fastcount {
@@ -146,21 +147,6 @@ inline FocalPower make_focal_power(double gamma) {
 template <typename T>
 FASTCOUNT_HD T focal_divided(T raised, T d) {
   return d > T(0) ? raised / d : d;
-}
-
-// a / c for c in [eps, 1]. On a GPU the division's own code also looks after numbers of all sizes,
-// and takes thrice as long.
-template <typename T>
-FASTCOUNT_HD T quotient(T a, T c) {
-#if defined(__CUDA_ARCH__)
-  if constexpr (sizeof(T) == 4) {
-    float reciprocal;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(c));
-    const float near = a * reciprocal;
-    return fmaf(fmaf(-c, near, a), reciprocal, near);
-  }
-#endif
-  return a / c;
 }
 
 template <typename T>

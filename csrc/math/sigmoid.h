@@ -7,6 +7,7 @@
 
 #include "math/exponential.h"
 #include "math/host_device.h"
+#include "math/quotient.h"
 
 namespace fastcount {
 
@@ -44,20 +45,6 @@ struct Probability {
   T q;
 };
 
-// 1 / x for x in [1, 2], within 1 unit in the last place; NaN for NaN.
-template <typename T>
-FASTCOUNT_HD T reciprocal_near_one(T x) {
-#if defined(__CUDA_ARCH__)
-  if constexpr (sizeof(T) == 4) {
-    // The division's own code also looks after numbers of all sizes, and takes thrice as long.
-    float guess;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(guess) : "f"(x));
-    return fmaf(guess, fmaf(-x, guess, 1.0f), guess);
-  }
-#endif
-  return T(1) / x;
-}
-
 // NaN for NaN.
 template <typename T>
 FASTCOUNT_HD Probability<T> sigmoid(T x) {
@@ -66,7 +53,7 @@ FASTCOUNT_HD Probability<T> sigmoid(T x) {
 #else
   const T e = exp_nonpositive(x > T(0) ? -x : x);
 #endif
-  const T larger = reciprocal_near_one(T(1) + e);
+  const T larger = quotient(T(1), T(1) + e);
   const T smaller = e * larger;
   return {x > T(0) ? larger : smaller, x > T(0) ? smaller : larger};
 }
