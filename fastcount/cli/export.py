@@ -32,6 +32,12 @@ def export(
     half: Annotated[
         bool, typer.Option("--half", help="Weights and arithmetic in float16.")
     ] = False,
+    bf16: Annotated[
+        bool,
+        typer.Option(
+            "--bf16", help="Arithmetic in bfloat16, on CPUs that have it. With --openvino alone."
+        ),
+    ] = False,
     int8: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,12 +84,15 @@ def export(
         leave("--dynamic and --size: give one of them", WRONG_USAGE)
     if int8 and pt2:
         leave("--int8: goes with --onnx, --openvino and --trt, not with --pt2", WRONG_USAGE)
-    if int8 and half:
-        leave("--int8 and --half: give one of them", WRONG_USAGE)
+    given = [name for name, on in (("int8", int8), ("half", half), ("bf16", bf16)) if on]
+    if len(given) > 1:
+        leave(f"{' and '.join(f'--{name}' for name in given)}: give one of them", WRONG_USAGE)
+    if bf16 and formats != ["openvino"]:
+        leave("--bf16: goes with --openvino alone", WRONG_USAGE)
     from fastcount.export.run import Options
 
     sides = None if size is None else _sides(size)
-    options = Options(size=sides, batch=batch, half=half)
+    options = Options(size=sides, batch=batch, half=half, bfloat16=bf16)
     if most is not None:
         options = replace(options, most=most)
     calibration = _pictures("--int8", int8) if int8 else None
@@ -121,7 +130,9 @@ def _export(
     from fastcount.models.checkpoint import load_model
     from fastcount.predict.load import find_weights
 
-    mark = "-int8" if calibration else "-fp16" if options.half else ""
+    mark = "-fp16" if options.half else "-bf16" if options.bfloat16 else ""
+    if calibration:
+        mark = "-int8"
     note = ""
     try:
         weights = find_weights(model)

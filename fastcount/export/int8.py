@@ -15,7 +15,7 @@ from fastcount.export.onnx_file import describe, to_onnx
 from fastcount.export.openvino import convert, save
 from fastcount.export.parity import TOLERANCES, Exported, Picture
 from fastcount.export.quantize import Quantizer, left_out
-from fastcount.export.run import Options, Subject, Written, write_checked
+from fastcount.export.run import Options, Subject, Written, refuse_bfloat16, write_checked
 from fastcount.export.tensorrt import export_plan
 from fastcount.models.base import CountingModel
 from fastcount.runtime.counter import Counter
@@ -59,8 +59,10 @@ def export_int8(
     is multiplied by, to make up for what rounding adds to or takes from the sum.
 
     Arguments, checks and errors are otherwise :func:`fastcount.export.export_onnx`'s, and
-    :func:`fastcount.export.export_trt`'s for a plan; ``options.half`` raises ``ValueError``.
+    :func:`fastcount.export.export_trt`'s for a plan; ``options.half`` and
+    ``options.bfloat16`` raise ``ValueError``.
     """
+    refuse_bfloat16(options)
     if options.half:
         raise ValueError("half: 8-bit and half precision exclude each other; give one of them")
     if not calibration:

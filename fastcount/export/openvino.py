@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from fastcount.export.onnx_file import to_onnx
 from fastcount.export.parity import TOLERANCES, ParityError, Picture, compare
@@ -21,10 +22,23 @@ def export_openvino(
     """Writes ``model`` to ``path``, which ends in ``.xml``, with ``.bin`` and ``.xml.json`` beside.
 
     It goes through ONNX. Arguments, checks and errors are :func:`fastcount.export.export_onnx`'s.
+    ``options.bfloat16`` raises ``ValueError`` on a CPU without: what it does to the count could
+    not be measured.
     """
+    if options.bfloat16 and not _has_bfloat16():
+        raise ValueError(
+            "bfloat16: this CPU has none, so the count could not be checked; leave it out, or "
+            "export on a CPU that has it"
+        )
     subject = Subject(model, options)
     graph = to_onnx(subject.program, subject.description).SerializeToString()
     return convert(graph, path, subject.description, subject.reference, pictures)
+
+
+def _has_bfloat16() -> bool:
+    openvino = _openvino()
+    known: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in known
 
 
 def convert(
@@ -54,12 +68,17 @@ def save(graph: bytes, path: Path, description: Description) -> None:
 
     Raises ``ImportError`` without openvino.
     """
+    openvino = _openvino()
+    read = openvino.Core().read_model(graph)
+    openvino.save_model(read, path, compress_to_fp16=description.precision == "fp16")
+    sidecar(path).write_text(description.to_json() + "\n", encoding="utf-8")
+
+
+def _openvino() -> ModuleType:
     try:
         import openvino
     except ImportError as error:
         raise ImportError(
             "openvino is not installed, and --openvino needs it: pip install openvino"
         ) from error
-    read = openvino.Core().read_model(graph)
-    openvino.save_model(read, path, compress_to_fp16=description.precision == "fp16")
-    sidecar(path).write_text(description.to_json() + "\n", encoding="utf-8")
+    return openvino

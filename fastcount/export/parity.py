@@ -43,6 +43,7 @@ class Tolerance:
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(1e-4, 1e-3, 1e-3),
     "fp16": Tolerance(5e-3, 5e-2, 2e-2),
+    "bf16": Tolerance(2e-2, None),
     "int8": Tolerance(2e-2, None),
 }
 

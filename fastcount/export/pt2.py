@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fastcount.export.parity import Picture
-from fastcount.export.run import Options, Subject, Written, write_checked
+from fastcount.export.run import Options, Subject, Written, refuse_bfloat16, write_checked
 from fastcount.models.base import CountingModel
 from fastcount.predict.program_engine import ProgramEngine
 from fastcount.runtime.description import KEY
@@ -23,6 +23,7 @@ def export_pt2(
     :mod:`fastcount.export.outputs`. Its description is an extra file in it, and lies beside it.
     Arguments, checks and errors are :func:`fastcount.export.export_onnx`'s.
     """
+    refuse_bfloat16(options)
     subject = Subject(model, options)
     description = subject.description
 

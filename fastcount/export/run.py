@@ -14,7 +14,7 @@ from fastcount.export.parity import TOLERANCES, Exported, Parity, ParityError, P
 from fastcount.files import atomic_path, atomic_write
 from fastcount.models.base import CountingModel
 from fastcount.predict.torch_engine import TorchEngine
-from fastcount.runtime.description import Description, sidecar
+from fastcount.runtime.description import Description, Precision, sidecar
 from fastcount.runtime.onnx_engine import OnnxEngine
 
 
@@ -24,12 +24,14 @@ class Options:
 
     ``size``: (H, W) of the input in pixels, None for any. ``batch``: pictures at once, None for
     any number. ``half``: weights and arithmetic in float16, but for the pixels and the count.
+    ``bfloat16``: arithmetic in bfloat16 where the CPU has it, for OpenVINO alone.
     ``most``: objects, or candidates of them, that a picture of the input's size may hold.
     """
 
     size: tuple[int, int] | None = None
     batch: int | None = None
     half: bool = False
+    bfloat16: bool = False
     most: int = MOST
 
 
@@ -45,20 +47,30 @@ class Subject:
     """A model about to be exported. Takes ``model`` over: its batch norms are folded.
 
     ``reference``: the model in float32 under PyTorch, which the exported one must agree with.
-    ``program``: what is exported. Raises ``ValueError`` for options that the model does not take.
+    ``program``: what is exported; its own numbers stay float32 for ``options.bfloat16``, which
+    is the engine's affair. Raises ``ValueError`` for options that the model does not take.
     """
 
     def __init__(self, model: CountingModel, options: Options) -> None:
+        if options.half and options.bfloat16:
+            raise ValueError("half: float16 and bfloat16 exclude each other; give one of them")
+        precision: Precision = "fp16" if options.half else "bf16" if options.bfloat16 else "fp32"
         self.description: Description = describe(
             model.eval(),
             size=options.size,
             batch=options.batch,
-            precision="fp16" if options.half else "fp32",
+            precision=precision,
             most=options.most,
         )
         self.reference = TorchEngine(model)
         exported = _halved(model) if options.half else model
         self.program = trace(CountingGraph(exported, options.most), self.description)
+
+
+def refuse_bfloat16(options: Options) -> None:
+    """Raises ``ValueError`` for bfloat16, for formats that have none."""
+    if options.bfloat16:
+        raise ValueError("bfloat16: goes with OpenVINO's format alone; leave it out")
 
 
 def _halved(model: CountingModel) -> CountingModel:
@@ -82,6 +94,7 @@ def export_onnx(
     :data:`~fastcount.export.parity.TOLERANCES` allow; ``ValueError`` for options that the model
     does not take; ``ImportError`` where a package is missing.
     """
+    refuse_bfloat16(options)
     subject = Subject(model, options)
     proto = to_onnx(subject.program, subject.description)
     return write_checked(

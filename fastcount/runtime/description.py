@@ -12,7 +12,7 @@ from fastcount.runtime.tiling import Tiling
 FORMAT = 1
 KEY = "fastcount"  # name of the entry in a file's metadata
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Locates = Literal["points", "boxes"]
 
 

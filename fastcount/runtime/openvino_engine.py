@@ -19,7 +19,8 @@ class OpenvinoEngine(ExportedEngine):
 
     Its weights (``.bin``) and its description (``.xml.json``) lie beside it. ``device``: one of
     OpenVINO's, ``"CPU"`` or ``"GPU"``, in any case; None is the CPU. Arithmetic is float32 where
-    the file's is; left to itself, OpenVINO takes bfloat16 on CPUs that have it. Needs no PyTorch.
+    the file's is; left to itself, OpenVINO takes bfloat16 on CPUs that have it. A file exported
+    for bfloat16 computes in it there, and in float32 elsewhere. Needs no PyTorch.
 
     Raises ``FileNotFoundError`` where there is no file; ``ImportError`` without openvino;
     ``ValueError`` for a file that is not such a model, or a device that is not there.
@@ -44,9 +45,9 @@ class OpenvinoEngine(ExportedEngine):
             raise ValueError(
                 f"device: OpenVINO knows {', '.join(core.available_devices)} here, got {device!r}"
             )
-        precision = {"fp16": "f16"}.get(self.description.precision, "f32")
-        if place == "CPU":
-            precision = "f32"  # of float16, CPUs store the weights alone
+        # Of float16, CPUs store the weights alone; bfloat16 is theirs.
+        fast = {"CPU": {"bf16": "bf16"}}.get(place, {"fp16": "f16"})
+        precision = fast.get(self.description.precision, "f32")
         try:
             whole = core.read_model(path)
             named = [output.any_name for output in whole.outputs]

@@ -124,6 +124,8 @@ def test_calibration_and_comparison_apart() -> None:
         (["--onnx", "--batch", "9"], "--batch"),
         (["--pt2", "--int8", "nowhere"], "--int8: goes with --onnx, --openvino and --trt, not"),
         (["--onnx", "--int8", "nowhere", "--half"], "--int8 and --half: give one of them"),
+        (["--openvino", "--half", "--bf16"], "--half and --bf16: give one of them"),
+        (["--openvino", "--onnx", "--bf16"], "--bf16: goes with --openvino alone"),
     ],
 )
 def test_wrong_usage(

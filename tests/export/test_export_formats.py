@@ -12,10 +12,12 @@ from small_models import PICTURE, PICTURES, small_model
 
 import fastcount
 import fastcount.export.int8
+import fastcount.export.openvino
 from fastcount.export import (
     Options,
     ParityError,
     export_int8,
+    export_onnx,
     export_openvino,
     export_pt2,
     parity,
@@ -61,6 +63,38 @@ def test_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ParityError):
         export_openvino(small_model("mcnn"), tmp_path / "n.xml", PICTURES, Options(size=(80, 112)))
     assert sorted(one.name for one in tmp_path.iterdir()) == names
+
+
+def test_openvino_in_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few bits where the CPU has them, the same count elsewhere, and no file unchecked."""
+    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "m.xml"
+    options = Options(size=(80, 112), bfloat16=True)
+    has = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if has:
+        written = export_openvino(small_model("mcnn"), path, PICTURES, options)
+        assert written.parity.tolerance.count == 0.02
+        assert read_sidecar(path).precision == "bf16"
+        assert max(row.error for row in written.parity.rows) > 1e-6, "that was float32"
+        path.unlink()
+    monkeypatch.setattr(fastcount.export.openvino, "_has_bfloat16", lambda: False)
+    with pytest.raises(ValueError, match="bfloat16: this CPU has none"):
+        export_openvino(small_model("mcnn"), path, PICTURES, options)
+    assert not path.exists()
+
+
+def test_bfloat16_goes_with_openvino_alone(tmp_path: Path) -> None:
+    options = Options(bfloat16=True)
+    for export in (export_onnx, export_pt2):
+        with pytest.raises(ValueError, match="bfloat16: goes with OpenVINO's format alone"):
+            export(small_model("mcnn"), tmp_path / "m.pt2", PICTURES, options)
+    with pytest.raises(ValueError, match="bfloat16: goes with OpenVINO's format alone"):
+        export_int8(small_model("mcnn"), tmp_path / "m.onnx", PICTURES, PICTURES, options)
+    both = Options(bfloat16=True, half=True)
+    with pytest.raises(ValueError, match="half: float16 and bfloat16 exclude each other"):
+        export_openvino(small_model("mcnn"), tmp_path / "m.xml", PICTURES, both)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_int8(
