@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from fastcount.export.onnx_file import to_onnx
 from fastcount.export.parity import TOLERANCES, ParityError, Picture, compare
@@ -74,7 +74,7 @@ def save(graph: bytes, path: Path, description: Description) -> None:
     sidecar(path).write_text(description.to_json() + "\n", encoding="utf-8")
 
 
-def _openvino() -> ModuleType:
+def _openvino() -> Any:
     try:
         import openvino
     except ImportError as error:
