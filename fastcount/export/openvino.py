@@ -13,7 +13,7 @@ from fastcount.export.run import Options, Subject, Written
 from fastcount.models.base import CountingModel
 from fastcount.runtime.description import Description, sidecar
 from fastcount.runtime.engine import Engine
-from fastcount.runtime.openvino_engine import OpenvinoEngine
+from fastcount.runtime.openvino_engine import OpenvinoEngine, has_bfloat16
 
 
 def export_openvino(
@@ -25,7 +25,7 @@ def export_openvino(
     ``options.bfloat16`` raises ``ValueError`` on a CPU without: what it does to the count could
     not be measured.
     """
-    if options.bfloat16 and not _has_bfloat16():
+    if options.bfloat16 and not has_bfloat16(_openvino().Core()):
         raise ValueError(
             "bfloat16: this CPU has none, so the count could not be checked; leave it out, or "
             "export on a CPU that has it"
@@ -33,12 +33,6 @@ def export_openvino(
     subject = Subject(model, options)
     graph = to_onnx(subject.program, subject.description).SerializeToString()
     return convert(graph, path, subject.description, subject.reference, pictures)
-
-
-def _has_bfloat16() -> bool:
-    openvino = _openvino()
-    known: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "BF16" in known
 
 
 def convert(

@@ -45,9 +45,11 @@ class OpenvinoEngine(ExportedEngine):
             raise ValueError(
                 f"device: OpenVINO knows {', '.join(core.available_devices)} here, got {device!r}"
             )
-        # Of float16, CPUs store the weights alone; bfloat16 is theirs.
-        fast = {"CPU": {"bf16": "bf16"}}.get(place, {"fp16": "f16"})
-        precision = fast.get(self.description.precision, "f32")
+        precision = "f32"  # of float16, CPUs store the weights alone
+        if place == "CPU" and self.description.precision == "bf16" and has_bfloat16(core):
+            precision = "bf16"
+        elif place != "CPU" and self.description.precision == "fp16":
+            precision = "f16"
         try:
             whole = core.read_model(path)
             named = [output.any_name for output in whole.outputs]
@@ -68,3 +70,8 @@ class OpenvinoEngine(ExportedEngine):
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         found = self._compiled(pixels)
         return {name: found[index] for index, name in enumerate(self._outputs)}
+
+
+def has_bfloat16(core: Any) -> bool:
+    """Whether the CPU of an ``openvino.Core`` has arithmetic in bfloat16."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

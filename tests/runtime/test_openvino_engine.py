@@ -10,6 +10,7 @@ import pytest
 from box_network import DESCRIPTION, PICTURE, expected_density, write
 
 import fastcount
+from fastcount.runtime import openvino_engine
 from fastcount.runtime.description import Description, sidecar
 
 openvino = pytest.importorskip("openvino")
@@ -29,6 +30,24 @@ def test_counts_as_numpy_does(tmp_path: Path, size: tuple[int, int] | None) -> N
     np.testing.assert_allclose(counting.density, expected_density(PICTURE), rtol=1e-4)
     assert counting.count == pytest.approx(expected_density(PICTURE).sum(), rel=1e-4)
     assert (counter.name, counter.engine.classes) == ("boxes", ("spot",))
+
+
+def test_bfloat16_only_where_the_cpu_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = convert(tmp_path, replace(DESCRIPTION, precision="bf16"))
+    hinted: list[str] = []
+    real = openvino.Core.compile_model
+
+    def compile_model(core: object, model: object, place: str, config: dict[str, str]) -> object:
+        hinted.append(config["INFERENCE_PRECISION_HINT"])
+        return real(core, model, place, {"INFERENCE_PRECISION_HINT": "f32"})
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compile_model)
+    for has in (False, True):
+        monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda core, has=has: has)
+        fastcount.load(path, "cpu")
+    assert hinted == ["f32", "bf16"]
 
 
 def test_what_cannot_be_loaded(tmp_path: Path) -> None:
