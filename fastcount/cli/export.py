@@ -164,7 +164,7 @@ def _export(
     except (ValueError, OSError, ImportError) as error:
         leave(str(error), WRONG_USAGE)
     print_table(written.parity.table())
-    say(f"wrote {written.path}, {written.path.stat().st_size / 1e6:.1f} MB{note}")
+    say(f"wrote {written.path}, {written.size / 1e6:.1f} MB{note}")
 
 
 def _sides(text: str) -> tuple[int, int]:

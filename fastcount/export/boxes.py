@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.export.found import Chosen, Located, chosen
+from fastcount.export.anchors import anchor_and_label, clipped, corners, level_anchors
+from fastcount.export.found import Located, chosen
 from fastcount.export.peaks import coordinates, peak_heights
 
 
@@ -33,12 +34,12 @@ def candidates(
     kept = scores > threshold if torchvision else scores >= threshold
     values = torch.where(kept, scores, torch.full_like(scores, -torch.inf))
     best = chosen(values.flatten(1), most)
-    anchor, labels = _anchor_and_label(best.place, scores.shape[2])
+    anchor, labels = anchor_and_label(best.place, scores.shape[2])
     regression = head["bbox_regression"]
     raw = regression.gather(1, anchor[..., None].expand(-1, -1, 4))
-    boxes = _clipped(_BOXES[model.name](model, output, raw, anchor), output.size)
+    boxes = clipped(_BOXES[model.name](model, output, raw, anchor), output.size)
     overlap = model.detector.nms_thresh if torchvision else model.nms_threshold
-    return _located(best, boxes, labels), float(overlap)
+    return best.located(boxes, labels), float(overlap)
 
 
 def _centernet(model: Any, output: Any, threshold: float, most: int) -> Located:
@@ -53,31 +54,12 @@ def _centernet(model: Any, output: Any, threshold: float, most: int) -> Located:
     middle = (cells[place] + 0.5 + offset) * output.stride
     half = sides.clamp(min=0) * output.stride / 2
     boxes = torch.cat([middle - half, middle + half], dim=2)
-    return _located(best, boxes, number.flatten()[best.place])
-
-
-def _located(best: Chosen, boxes: Tensor, labels: Tensor) -> Located:
-    labels = torch.where(best.valid, labels, torch.zeros_like(labels)).to(torch.int32)
-    return Located(best.scores, best.found, boxes=best.blank(boxes), labels=labels)
+    return best.located(boxes, number.flatten()[best.place])
 
 
 def _at(maps: Tensor, place: Tensor) -> Tensor:
     """(B, K, 2) the values of (B, 2, h, w) ``maps`` at the cells ``place`` (B, K)."""
     return maps.flatten(2).transpose(1, 2).gather(1, place[..., None].expand(-1, -1, 2))
-
-
-def _anchor_and_label(place: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    if classes == 1:
-        return place, torch.zeros_like(place)
-    anchor = torch.div(place, classes, rounding_mode="floor")
-    return anchor, place - anchor * classes
-
-
-def _clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    # A tensor, for a side that is free is no number.
-    width, height = (torch.arange(side, side + 1).to(boxes) for side in (size[1], size[0]))
-    limits = torch.cat([width, height, width, height])
-    return torch.minimum(boxes.clamp(min=0), limits)
 
 
 def _fcos_scores(head: dict[str, Tensor]) -> Tensor:
@@ -109,13 +91,10 @@ def _retinanet_boxes(model: Any, output: Any, raw: Tensor, anchor: Tensor) -> Te
 
 def _anchors(model: Any, output: Any) -> Tensor:
     """(A, 4) of torchvision's: those of a cell, moved to each cell of each level in turn."""
-    levels = []
-    for size, stride, own in zip(
+    cells = zip(
         output.sizes, model.strides, model.detector.anchor_generator.cell_anchors, strict=True
-    ):
-        corner = _corners(size, like=own) * stride
-        levels.append((corner.repeat(1, 2)[:, None] + own).reshape(-1, 4))
-    return torch.cat(levels)
+    )
+    return torch.cat([level_anchors(size, stride, own) for size, stride, own in cells])
 
 
 def _foveabox_boxes(model: Any, output: Any, raw: Tensor, anchor: Tensor) -> Tensor:
@@ -140,16 +119,10 @@ def _cells(model: Any, output: Any, each_cell: int) -> Tensor:
     """(A, 3) middle x, y and side in pixels of the cell of every anchor, all levels in turn."""
     levels = []
     for size, stride in zip(output.sizes, model.strides, strict=True):
-        middle = (_corners(size, like=output.head["bbox_regression"]) + 0.5) * stride
+        middle = (corners(size, like=output.head["bbox_regression"]) + 0.5) * stride
         cells = torch.cat([middle, torch.full_like(middle[:, :1], float(stride))], dim=1)
         levels.append(cells[:, None].expand(-1, each_cell, 3).reshape(-1, 3))
     return torch.cat(levels)
-
-
-def _corners(size: tuple[int, int], *, like: Tensor) -> Tensor:
-    """(h w, 2) float32 x, y of each cell of a map, in cells."""
-    maps = torch.zeros((), device=like.device).expand(*size)
-    return coordinates(maps)
 
 
 _SCORES: dict[str, Callable[[dict[str, Tensor]], Tensor]] = {

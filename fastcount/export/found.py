@@ -25,6 +25,11 @@ class Chosen:
         """(B, K, D) ``values`` with -1 where there is no candidate."""
         return torch.where(self.valid[..., None], values, torch.full_like(values, -1.0))
 
+    def located(self, boxes: Tensor, labels: Tensor) -> Located:
+        """The candidates with their ``boxes`` (B, K, 4) and ``labels`` (B, K)."""
+        labels = torch.where(self.valid, labels, torch.zeros_like(labels)).to(torch.int32)
+        return Located(self.scores, self.found, boxes=self.blank(boxes), labels=labels)
+
 
 def chosen(values: Tensor, most: int) -> Chosen:
     """The ``most`` highest of the candidates: those of (B, N) ``values`` above minus infinity."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import torch
@@ -59,19 +60,28 @@ def trace(graph: CountingGraph, description: Description) -> ExportedProgram:
         for place, name in ((1, "rows"), (2, "columns")):
             side = Dim(name, min=least, max=most)
             free[place] = side if align == 1 else align * side
-    try:
-        with torch.no_grad():
-            program = torch.export.export(graph, (example,), dynamic_shapes=(free,), strict=False)
-    except UserError as error:
-        if description.size is not None:
-            raise
-        raise ValueError(
-            f"size: {description.model} as it is configured can be exported for one size only "
-            "(its layers depend on how a size divides); give --size HxW"
-        ) from error
-    used = {node.target for node in program.graph.nodes}
-    table = {name: made for name, made in stand_ins(graph.dtype).items() if name in used}
-    return program.run_decompositions(table) if table else program
+    with torch.no_grad(), warnings.catch_warnings():
+        # torchvision's nms names a size that depends on values by a method's former name.
+        warnings.filterwarnings("ignore", "`create_unbacked_symint`", FutureWarning)
+        try:
+            program = torch.export.export(
+                graph,
+                (example,),
+                dynamic_shapes=(free,),
+                strict=False,
+                # Of rounded quotients of a free side the tracer cannot prove even that none is 0.
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+        except UserError as error:
+            if description.size is not None:
+                raise
+            raise ValueError(
+                f"size: {description.model} as it is configured can be exported for one size only "
+                "(its layers need to know the size); give --size HxW"
+            ) from error
+        used = {node.target for node in program.graph.nodes}
+        table = {name: made for name, made in stand_ins(graph.dtype).items() if name in used}
+        return program.run_decompositions(table) if table else program
 
 
 def output_names(program: ExportedProgram) -> list[str]:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastcount.export import boxes
+from fastcount.export import boxes, proposals
 from fastcount.export.found import Located, chosen
 from fastcount.export.peaks import coordinates, peak_heights
 from fastcount.models.base import CountingModel, DensityOutput
@@ -176,11 +176,8 @@ def _boxes(model: Any, output: Any, limits: Limits) -> Told:
 
 
 def _faster_rcnn(model: Any, output: Any, limits: Limits) -> Told:
-    raise ValueError(
-        "model: faster_rcnn looks again at proposals whose number depends on the picture, which "
-        "no graph of fixed shape holds; it runs under PyTorch, or export fcos, retinanet, "
-        "foveabox, yolov5 or centernet trained on the same pictures"
-    )
+    found = proposals.candidates(model, output, limits.threshold, limits.most)
+    return Told(found.tensors(), locates="boxes", overlap=model.roi_heads.nms_thresh)
 
 
 _BY_NAME: dict[str, Callable[[Any, Any, Limits], Told]] = {

@@ -26,6 +26,8 @@ class Options:
     any number. ``half``: weights and arithmetic in float16, but for the pixels and the count.
     ``bfloat16``: arithmetic in bfloat16 where the CPU has it, for OpenVINO alone.
     ``most``: objects, or candidates of them, that a picture of the input's size may hold.
+
+    Raises ``ValueError`` for ``half`` and ``bfloat16`` together.
     """
 
     size: tuple[int, int] | None = None
@@ -34,6 +36,10 @@ class Options:
     bfloat16: bool = False
     most: int = MOST
 
+    def __post_init__(self) -> None:
+        if self.half and self.bfloat16:
+            raise ValueError("half: float16 and bfloat16 exclude each other; give one of them")
+
 
 @dataclass(frozen=True)
 class Written:
@@ -41,6 +47,14 @@ class Written:
 
     path: Path
     parity: Parity
+
+    @property
+    def size(self) -> int:
+        """Bytes, with OpenVINO's weights, which are a file of their own."""
+        parts = [self.path]
+        if self.path.suffix == ".xml":
+            parts.append(self.path.with_suffix(".bin"))
+        return sum(part.stat().st_size for part in parts)
 
 
 class Subject:
@@ -52,8 +66,6 @@ class Subject:
     """
 
     def __init__(self, model: CountingModel, options: Options) -> None:
-        if options.half and options.bfloat16:
-            raise ValueError("half: float16 and bfloat16 exclude each other; give one of them")
         precision: Precision = "fp16" if options.half else "bf16" if options.bfloat16 else "fp32"
         self.description: Description = describe(
             model.eval(),
