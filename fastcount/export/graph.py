@@ -48,7 +48,8 @@ class CountingGraph(nn.Module):
 
 def trace(graph: CountingGraph, description: Description) -> ExportedProgram:
     """The graph as a program for every input that ``description`` allows."""
-    align = description.tiling.align
+    # Parts of a picture, where they are looked at again, are of any size.
+    align = 1 if description.zoom else description.tiling.align
     # Sizes of 1 would be taken for constants.
     height, width = description.size or _small(align)
     example = torch.zeros((description.batch or 2, height, width, 3), dtype=torch.uint8)
@@ -139,12 +140,17 @@ def describe(
         told = CountingGraph(model, most).told(
             torch.zeros((1, *(size or _small(tiling.align)), 3), dtype=torch.uint8)
         )
+    if told.zoom is not None and size is not None:
+        raise ValueError(
+            f"size: this {model.name} looks again into parts of any size; leave --size out"
+        )
     return Description(
         model=model.name,
         tiling=tiling,
         stride=told.stride,
         locates=told.locates,
         overlap=told.overlap,
+        zoom=told.zoom,
         classes=tuple(model.classes),
         precision=precision,
         batch=batch,

@@ -75,6 +75,8 @@ def _name_sides(model: onnx.ModelProto, description: Description) -> None:
         sides: list[int | str] = [batch, *(dim.dim_value for dim in dims[1:])]
         if value.name == INPUT:
             sides[1:3] = [height, width]
+        elif value.name == "attention":
+            sides[2:] = [height, width]
         elif value.name == "density":
             stride = description.stride or 1
             sides[2:] = [

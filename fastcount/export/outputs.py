@@ -4,12 +4,17 @@ Every graph has some of these, in this order: ``count`` (B,), ``std`` (B,), ``de
 (B, 1, h, w), ``per_class`` (B, C), ``boxes`` (B, K, 4), ``points`` (B, K, 2), ``scores`` (B, K),
 ``labels`` (B, K), ``found`` (B,): float32 but for the last two, int32. Of the K the first
 ``found`` are objects, by falling score; more than K were found where ``found`` is more than K.
+
+RAZ-Net that zooms has no ``count``, which the runtime makes of what both its networks find. Its
+graph gives Main-Net's ``density``, ``points``, ``scores``, ``found`` and ``attention`` (B, 1, H,
+W) in [0, 1], and for an input that is a part of a picture ``zoomed_points``, ``zoomed_scores`` and
+``zoomed_found``, by the zooming network for the input enlarged twice. Only one of the two is run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,13 +26,17 @@ from fastcount.export.found import Located, chosen
 from fastcount.export.peaks import coordinates, peak_heights
 from fastcount.models.base import CountingModel, DensityOutput
 from fastcount.models.deepcount import DeepCountOutput, branch_stride
-from fastcount.runtime.description import Locates
+from fastcount.models.parts.zooming import ZOOM
+from fastcount.runtime.description import Locates, Zoom
 
 MOST = 15_360  # objects, or candidates of them, that a graph hands out for a picture
 # What of a mere density's peaks is handed out; the count does not depend on them.
 _MOST_OF_DENSITY = 3840
 _LEAST_OF_DENSITY = float(torch.finfo(torch.float32).tiny)
-_ORDER = ("count", "std", "density", "per_class", "boxes", "points", "scores", "labels", "found")
+_ORDER = (
+    *("count", "std", "density", "per_class", "boxes", "points", "scores", "labels", "found"),
+    *("attention", "zoomed_points", "zoomed_scores", "zoomed_found"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,15 @@ class Told:
 
     ``locates``: what of the graph says where the objects are, None where the model does not. A
     density's peaks are handed out all the same. ``overlap``: boxes of one class with a higher
-    intersection over union are one object yet to be told apart, None where they are not.
+    intersection over union are one object yet to be told apart, None where they are not. ``zoom``:
+    what is done with the points of a second look, None where there is none.
     """
 
     tensors: dict[str, Tensor]
     stride: int | None = None
     locates: Locates | None = None
     overlap: float | None = None
+    zoom: Zoom | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def told_by(model: CountingModel, output: object, limits: Limits) -> Told:
             "those that give a density can be, and all that fastcount.models lists"
         )
     ordered = {name: told.tensors[name] for name in _ORDER if name in told.tensors}
-    return Told(ordered, told.stride, told.locates, told.overlap)
+    return replace(told, tensors=ordered)
 
 
 def _density(density: Tensor, stride: int, count: Tensor | None = None) -> Told:
@@ -106,15 +117,10 @@ def _raznet(model: Any, output: Any, limits: Limits) -> Told:
     density = output.density.float()
     if model.report == "density":
         return _density(density, model.stride)
-    if model.depth > 1:
-        raise ValueError(
-            f"model: this RAZ-Net looks again into regions that depend on the picture (depth "
-            f"{model.depth}), which no graph of fixed shape holds; Main-Net alone can be "
-            "exported: set model.depth = 1 before fastcount.export.export_onnx, or model.report "
-            "= 'density' for the density's count"
-        )
     heights = peak_heights(_sigmoid(output.logits), 3, 0.5, smooth=True)
     found = _points(heights, limits.most)
+    if model.depth > 1:
+        return _zooming(model, output, found, limits)
     if model.report == "localization":
         return Told({"count": found.found.float(), **found.tensors()}, locates="points")
     peaks = (heights > -torch.inf).float()
@@ -122,6 +128,31 @@ def _raznet(model: Any, output: Any, limits: Limits) -> Told:
     fused = _fused(density, located, model.theta.float(), fusion=model.report == "fusion")
     tensors = {"count": fused.sum(dim=(1, 2, 3)), "density": fused, **found.tensors()}
     return Told(tensors, model.stride, locates="points")
+
+
+def _zooming(model: Any, output: Any, found: Located, limits: Limits) -> Told:
+    if model.depth > 2:
+        raise ValueError(
+            f"model: this RAZ-Net looks into regions of regions (depth {model.depth}); one look, "
+            "at the picture's own pixels, can be exported: set model.depth = 2 before "
+            "fastcount.export.export_onnx"
+        )
+    pixels = output.images
+    large = F.interpolate(pixels.float(), scale_factor=ZOOM, mode="bilinear", align_corners=False)
+    logits, _ = model.zoom(large.to(pixels.dtype))
+    again = _points(peak_heights(_sigmoid(logits), 3, 0.5, smooth=True), limits.most)
+    tensors = {**found.tensors(), "attention": _sigmoid(output.attention)}
+    tensors |= {f"zoomed_{name}": values for name, values in again.tensors().items()}
+    if model.report == "localization":
+        return Told(tensors, locates="points", zoom=Zoom(None))
+    theta = model.theta.float()
+    if model.report == "average":
+        theta = torch.full_like(theta, torch.inf)
+    # JSON has no infinite numbers.
+    rows = torch.nan_to_num(theta).tolist()
+    tensors["density"] = output.density.float()
+    zoom = Zoom(tuple(tuple(row) for row in rows))
+    return Told(tensors, model.stride, locates="points", zoom=zoom)
 
 
 def _fused(density: Tensor, located: Tensor, theta: Tensor, *, fusion: bool) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from fastcount.counting import Counting
 from fastcount.runtime.counter import Counter
@@ -224,5 +225,5 @@ def _nearest(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
     that differs most."""
     if not len(others):
         return np.full(len(some), np.inf)
-    rows = [np.abs(others - one).max(axis=1).min() for one in some.astype(np.float64)]
-    return np.array(rows, np.float64)
+    distance: NDArray[np.float64] = KDTree(others).query(some, p=np.inf)[0]
+    return distance

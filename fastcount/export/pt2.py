@@ -26,6 +26,11 @@ def export_pt2(
     refuse_bfloat16(options)
     subject = Subject(model, options)
     description = subject.description
+    if description.zoom is not None:
+        raise ValueError(
+            f"model: this {model.name} looks again into parts of any size, which a .pt2 file "
+            "cannot; export it with --onnx or --openvino"
+        )
 
     def write(temporary: Path) -> None:
         extra = {KEY: description.to_json()}

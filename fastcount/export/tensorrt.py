@@ -62,6 +62,11 @@ def export_trt(
     Raises :class:`TensorrtMissing`, with the ONNX file written and checked, where there is no
     TensorRT; ``RuntimeError`` where it cannot build, or builds without the precision asked for.
     """
+    if getattr(model, "depth", 1) > 1:
+        raise ValueError(
+            f"model: this {model.name} looks again into parts of any size, which no plan of ours "
+            "does; export it with --onnx or --openvino"
+        )
     options = replace(options, batch=options.batch or 1)
     onnx = export_onnx(model, path.with_name(path.name + ".onnx"), pictures, options)
     return export_plan(onnx, path, pictures, TorchEngine(model))

@@ -17,6 +17,17 @@ Locates = Literal["points", "boxes"]
 
 
 @dataclass(frozen=True)
+class Zoom:
+    """What RAZ-Net does with the points of its second look, see :mod:`fastcount.runtime.zooming`.
+
+    ``theta``: of the fusion with the density, a row for each of the grid's; None where the points
+    alone are counted.
+    """
+
+    theta: tuple[tuple[float, ...], ...] | None
+
+
+@dataclass(frozen=True)
 class Description:
     """All that counting with an exported network takes besides its weights.
 
@@ -26,7 +37,8 @@ class Description:
     of ``tiling.align``. ``card``: what the model file said of data, terms and results.
     ``locates``: which of its outputs says where the objects are, None where the model does not
     tell. ``overlap``: of two boxes of one class with a higher intersection over union the less
-    sure one is left out, None where all stay.
+    sure one is left out, None where all stay. ``zoom``: set where the file holds a second network,
+    for enlarged parts of a picture.
     """
 
     model: str
@@ -39,6 +51,7 @@ class Description:
     card: dict[str, Any] = field(default_factory=dict)
     locates: Locates | None = None
     overlap: float | None = None
+    zoom: Zoom | None = None
 
     def to_json(self) -> str:
         """One JSON document; :meth:`from_json` reads it."""
@@ -59,10 +72,15 @@ class Description:
                 red, green, blue = tiling["fill"]
                 tiling["fill"] = (int(red), int(green), int(blue))
                 size = document.pop("size")
+                zoom = document.pop("zoom", None)
+                if zoom is not None:
+                    theta = zoom["theta"]
+                    zoom = Zoom(None if theta is None else tuple(map(tuple, theta)))
                 return cls(
                     tiling=Tiling(**tiling),
                     classes=tuple(document.pop("classes")),
                     size=None if size is None else _pair(size),
+                    zoom=zoom,
                     **document,
                 )
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fastcount.runtime.description import Description
 from fastcount.runtime.engine import TileResult
-from fastcount.runtime.found import tile_results
+from fastcount.runtime.found import AGAIN, tile_results
 from fastcount.runtime.tiling import Tiling
+from fastcount.runtime.zooming import look_again
 
 Pixels = NDArray[np.uint8]
 Network = Callable[[Pixels], list[TileResult]]
@@ -53,13 +54,14 @@ class InputShape:
                 f"tile: this model was exported for {size[0]}x{size[1]}, got {height}x{width}; "
                 "leave it out, or export the model with --dynamic"
             )
-        found = networks(self._batches(tiles, size, fill))
+        found = networks(self.batches(tiles, size, fill))
         results = list(itertools.chain.from_iterable(found))
         return [_trim(one, (height, width)) for one in results[:number]]
 
-    def _batches(
+    def batches(
         self, tiles: Pixels, size: tuple[int, int], fill: tuple[int, int, int]
     ) -> Iterator[Pixels]:
+        """``tiles`` in batches of the network's number, padded with ``fill`` to ``size``."""
         number, height, width = tiles.shape[:3]
         at_once = self.batch or number
         for start in range(0, number, at_once):
@@ -103,12 +105,41 @@ class ExportedEngine(ABC):
         return self.shape.run_all(batch, self.tiling.fill, self._all_results)
 
     def _all_results(self, batches: Iterator[Pixels]) -> Iterator[list[TileResult]]:
+        if self.description.zoom is not None:
+            yield from map(self._zoomed_results, batches)
+            return
         for outputs in self._networks(batches):
             yield tile_results(outputs, self.description)
 
     def _networks(self, batches: Iterator[Pixels]) -> Iterator[Outputs]:
         """What :meth:`_network` gives for each of ``batches``, in order."""
         yield from map(self._network, batches)
+
+    def _zoomed_results(self, pixels: Pixels) -> list[TileResult]:
+        zoom = self.description.zoom
+        assert zoom is not None
+        outputs = self._network(pixels)
+        firsts = tile_results(outputs, self.description)
+        return [
+            look_again(first, attention[0], picture, self._look, zoom)
+            for first, attention, picture in zip(firsts, outputs["attention"], pixels, strict=True)
+        ]
+
+    def _look(self, parts: Pixels) -> list[TileResult]:
+        """What the second network finds in each of the ``parts``."""
+        found = []
+        for batch in self.shape.batches(parts, parts.shape[1:3], self.tiling.fill):
+            outputs = self._network_again(batch)
+            named = {name.removeprefix(AGAIN): values for name, values in outputs.items()}
+            found += tile_results(named, self.description)
+        return found[: len(parts)]
+
+    def _network_again(self, pixels: Pixels) -> Outputs:
+        """The second network's outputs for (B, h, w, 3) RGB parts of a picture."""
+        raise ValueError(
+            f"model: this {self.name} looks again into parts of a picture, which "
+            f"{type(self).__name__} cannot; export it with --onnx or --openvino"
+        )
 
     @abstractmethod
     def _network(self, pixels: Pixels) -> Outputs:

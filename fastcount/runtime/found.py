@@ -16,9 +16,20 @@ from fastcount.runtime.native import nms
 _LOCATIONS = frozenset({"boxes", "points", "scores", "labels", "found"})
 
 
+# Of these the second network's, for parts of a picture, have names of their own.
+AGAIN = "zoomed_"
+
+
 def outputs_read(names: list[str], description: Description) -> list[str]:
-    """Those of a file's outputs ``names`` that its countings are made of."""
-    return [name for name in names if description.locates or name not in _LOCATIONS]
+    """Those of a file's outputs ``names`` that its countings are made of, the second network's
+    left out."""
+    own = [name for name in names if not name.startswith(AGAIN)]
+    return [name for name in own if description.locates or name not in _LOCATIONS]
+
+
+def outputs_read_again(names: list[str]) -> list[str]:
+    """Those of a file's outputs ``names`` that the second network gives."""
+    return [name for name in names if name.startswith(AGAIN)]
 
 
 def tile_results(

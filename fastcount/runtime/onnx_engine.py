@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
 from fastcount.runtime.exported import INPUT, ExportedEngine
-from fastcount.runtime.found import outputs_read
+from fastcount.runtime.found import outputs_read, outputs_read_again
 
 _CUDA = "CUDAExecutionProvider"
 _NO_PACKAGE = (
@@ -70,12 +70,20 @@ class OnnxEngine(ExportedEngine):
         super().__init__(Description.from_json(metadata[KEY], path))
         named = [output.name for output in self._session.get_outputs()]
         self._outputs = outputs_read(named, self.description)
+        self._outputs_again = outputs_read_again(named)
         self._run = onnxruntime.RunOptions()
         self._run.only_execute_path_to_fetches = True
 
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        values = self._session.run(self._outputs, {INPUT: pixels}, self._run)
-        return dict(zip(self._outputs, values, strict=True))
+        return self._read(self._outputs, pixels)
+
+    def _network_again(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        return self._read(self._outputs_again, pixels)
+
+    def _read(self, names: list[str], pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """What is not read is not computed."""
+        values = self._session.run(names, {INPUT: pixels}, self._run)
+        return dict(zip(names, values, strict=True))
 
 
 def _providers(device: str | None, available: list[str]) -> list[Any]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_models import CONFIGS, OTHERS, PICTURE, fitting, small_model
+from small_models import CONFIGS, OTHERS, PICTURE, PICTURES, fitting, small_model
 
 import fastcount
 from fastcount.counting import Counting
-from fastcount.export import Options, export_onnx, export_openvino
+from fastcount.export import Options, export_onnx, export_openvino, export_pt2, export_trt
 from fastcount.export.graph import CountingGraph, describe
 from fastcount.export.outputs import MOST
 from fastcount.models import CountingModel, create_model, list_models
@@ -93,14 +93,58 @@ def test_raznet_reports(report: str) -> None:
     same(known, told(model, tile)[0])
 
 
+def zooming(report: str) -> CountingModel:
+    """A RAZ-Net whose two networks find different points."""
+    torch.manual_seed(0)
+    model = create_model("raznet", width=1 / 16, stage="zoom", report=report).eval()
+    model.theta.copy_(torch.linspace(0, 30, 16).view(4, 4))
+    model.theta[0, 0] = torch.inf
+    for branch, slope, shift in (
+        (model.localization, -50, 0.3),
+        (model.zoom.localization, 50, -0.5),  # type: ignore[union-attr]
+    ):
+        torch.nn.init.constant_(branch.logits.bias, shift)  # type: ignore[union-attr,arg-type]
+        with torch.no_grad():
+            branch.logits.weight.mul_(slope)  # type: ignore[union-attr,operator]
+    return model
+
+
+@pytest.mark.parametrize("report", ["fusion", "localization"])
+def test_raznet_looks_again(tmp_path: Path, report: str) -> None:
+    """By ONNX Runtime and OpenVINO; of pictures with regions smaller than the tracer's example."""
+    for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
+    options = Options(batch=None if report == "fusion" else 2, most=4000)
+    for name, export in (("m.onnx", export_onnx), ("m.xml", export_openvino)):
+        written = export(zooming(report), tmp_path / name, PICTURES, options)
+        assert written.parity.passed
+        counter = fastcount.load(tmp_path / name, device="cpu")
+        for _, picture in PICTURES:
+            known = Counter(TorchEngine(zooming(report)))(picture)
+            assert known.points is not None
+            assert len(known.points) > 5
+            same(known, counter(picture))
+            alone = zooming(report)
+            alone.depth = 1  # type: ignore[assignment]
+            once = Counter(TorchEngine(alone))(picture).points
+            assert once is not None
+            assert not np.array_equal(once, known.points)
+
+
 def test_what_no_graph_holds_is_refused(tmp_path: Path) -> None:
     picture = [("picture", PICTURE)]
-    zooming = create_model("raznet", width=1 / 16, stage="zoom").eval()
-    with pytest.raises(ValueError, match=r"\(depth 2\).*Main-Net alone.*model\.depth = 1"):
-        export_onnx(zooming, tmp_path / "m.onnx", picture, Options())
-    zooming.depth = 1  # type: ignore[assignment]
+    model = zooming("fusion")
+    with pytest.raises(ValueError, match="looks again into parts of any size; leave --size out"):
+        export_onnx(model, tmp_path / "m.onnx", picture, Options(size=(64, 96)))
+    for suffix, export in ((".pt2", export_pt2), (".plan", export_trt)):
+        with pytest.raises(ValueError, match=r"looks again into parts .* --onnx or --openvino"):
+            export(model, tmp_path / f"m{suffix}", picture, Options())
+    model.depth = 3  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"regions of regions \(depth 3\).*model\.depth = 2"):
+        export_onnx(model, tmp_path / "m.onnx", picture, Options())
+    model.depth = 1  # type: ignore[assignment]
     tile = fitting(PICTURE)[None]
-    same(TorchEngine(zooming).run(tile)[0], told(zooming, tile)[0])
+    same(TorchEngine(model).run(tile)[0], told(model, tile)[0])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -220,7 +264,7 @@ def test_a_density_has_peaks_in_its_file_and_none_in_its_counting() -> None:
 def test_a_description_without_the_new_fields_is_read() -> None:
     """Files written before a graph could locate objects."""
     old = Description("mcnn", small_model("mcnn").tiling, 4).to_json()
-    for line in (',\n "locates": null', ',\n "overlap": null'):
+    for line in (',\n "locates": null', ',\n "overlap": null', ',\n "zoom": null'):
         assert line in old
         old = old.replace(line, "")
     assert Description.from_json(old, "here").locates is None

@@ -1,0 +1,168 @@
+"""RAZ-Net's second look without PyTorch: where to, what it replaces, and one count of both maps.
+
+The same as :mod:`fastcount.models.parts.region_proposals`, :mod:`~fastcount.models.parts.zooming`
+and :mod:`~fastcount.models.parts.grid_fusion`, in the same precision: a part that is cut a pixel
+further is another picture to the network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcount.runtime.description import Zoom
+from fastcount.runtime.engine import TileResult
+from fastcount.runtime.native import nms
+
+ZOOM = 2
+_INTEREST_POINTS = 200
+_THRESHOLD = 0.01
+_OVERLAP = 0.5
+_MOST_REGIONS = 10
+_RATIOS = (1.0, 0.5, 2.0)  # height to width
+_SCALES = (1.0, 2.0)  # of a square with a third of the shorter edge
+_LEAST_SIDE = 8  # pixels
+
+Points = NDArray[np.float32]  # [N, 2] x, y
+Scores = NDArray[np.float32]  # [N]
+Regions = NDArray[np.int64]  # [R, 4] x1, y1, x2, y2, edges
+Look = Callable[[NDArray[np.uint8]], list[TileResult]]
+
+
+def look_again(
+    result: TileResult,
+    attention: NDArray[np.float32],  # [H, W] >= 0
+    picture: NDArray[np.uint8],  # [H, W, 3]
+    look: Look,
+    zoom: Zoom,
+) -> TileResult:
+    """``result`` of Main-Net with the points of its most crowded regions replaced.
+
+    ``look``: for (N, h, w, 3) parts of a picture the points in each of them, in pixels of the part
+    enlarged twice.
+    """
+    regions = propose_regions(attention)
+    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, (x1, y1, x2, y2) in enumerate(regions.tolist()):
+        by_size[y2 - y1, x2 - x1].append(number)
+    inner: dict[int, tuple[Points, Scores]] = {}
+    for numbers in by_size.values():
+        corners = regions[numbers].tolist()
+        parts = np.stack([picture[y1:y2, x1:x2] for x1, y1, x2, y2 in corners])
+        for number, seen in zip(numbers, look(parts), strict=True):
+            points, scores = _objects(seen)
+            half, zoomed = np.float32(0.5), np.float32(ZOOM)  # an index plus a half is a length
+            back = (points + half) / zoomed - half + regions[number, :2].astype(np.float32)
+            inner[number] = back, scores
+    found = [_objects(result), *(inner[i] for i in range(len(regions)))]
+    points, scores = _replaced(found, regions)
+    if zoom.theta is None:
+        return replace(result, count=float(len(points)), points=points, scores=scores)
+    assert result.density is not None
+    assert result.stride is not None
+    located = _points_per_cell(points, result.density, result.stride)
+    fused = _fused(result.density, located, np.array(zoom.theta, np.float32))
+    return replace(result, count=float(fused.sum()), density=fused, points=points, scores=scores)
+
+
+def propose_regions(attention: NDArray[np.float32]) -> Regions:
+    """(R, 4) the parts of a picture worth a second look, the most crowded first, R <= 10.
+
+    ``attention``: (H, W), >= 0. Points are drawn from it, always by the same random numbers;
+    anchors around them whose mean attention is high are taken, none over another.
+    """
+    values = attention.astype(np.float64)
+    height, width = values.shape
+    cumulative = values.ravel().cumsum()
+    if cumulative.size == 0 or not cumulative[-1] > 0:
+        return np.zeros((0, 4), np.int64)
+    chosen = np.searchsorted(cumulative, _draws() * cumulative[-1], side="right")
+    chosen = chosen.clip(max=cumulative.size - 1)
+    boxes = _anchors(np.stack([chosen % width, chosen // width], axis=1), (height, width))
+    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    x1, y1, x2, y2 = boxes.T
+    means = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
+    means /= (x2 - x1) * (y2 - y1)
+    crowded = means >= _THRESHOLD
+    boxes, means = boxes[crowded], means[crowded]
+    labels = np.zeros(len(boxes), np.int64)
+    kept = nms(boxes.astype(np.float32), means.astype(np.float32), labels, _OVERLAP)
+    regions: Regions = boxes[kept[:_MOST_REGIONS]]
+    return regions
+
+
+def _objects(result: TileResult) -> tuple[Points, Scores]:
+    assert result.points is not None
+    assert result.scores is not None
+    return result.points, result.scores
+
+
+def _draws() -> NDArray[np.float64]:
+    """The first numbers in [0, 1) that PyTorch draws from seed 0, of 53 bits each."""
+    words = np.random.RandomState(0).randint(0, 2**32, 2 * _INTEREST_POINTS, np.uint32)
+    high, low = words.astype(np.uint64).reshape(-1, 2).T
+    bits = ((high << np.uint64(32)) | low) & np.uint64(2**53 - 1)
+    return bits.astype(np.float64) * 2.0**-53
+
+
+def _anchors(centres: NDArray[np.int64], size: tuple[int, int]) -> Regions:
+    """(6 N, 4): each scale and ratio around each of the (N, 2) pixels, cut off at the border."""
+    sides = [
+        (side * math.sqrt(ratio), side / math.sqrt(ratio))
+        for side in (scale * min(size) / 3 for scale in _SCALES)
+        for ratio in _RATIOS
+    ]
+    rounded = np.rint(np.array(sides, np.float32)).astype(np.int64).clip(min=_LEAST_SIDE)
+    extent = rounded[None, :, ::-1]  # x, y
+    low = centres[:, None] - extent // 2
+    high = low + extent
+    limits = np.array([size[1], size[0]])
+    return np.concatenate([low.clip(min=0), np.minimum(high, limits)], axis=2).reshape(-1, 4)
+
+
+def _replaced(found: list[tuple[Points, Scores]], regions: Regions) -> tuple[Points, Scores]:
+    """The first of ``found`` outside all ``regions``, and each other one inside its own, where
+    no region before it lies."""
+    low, high = regions[:, :2] - np.float32(0.5), regions[:, 2:] - np.float32(0.5)
+    points, scores = [], []
+    for number, (own, sure) in enumerate(found):
+        inside: NDArray[np.bool_] = (own[:, None] >= low) & (own[:, None] < high)
+        covered = np.asarray(inside.all(axis=2))  # (N, R)
+        if number == 0:
+            keep = ~covered.any(axis=1)
+        else:
+            keep = covered[:, number - 1] & ~covered[:, : number - 1].any(axis=1)
+        points.append(own[keep])
+        scores.append(sure[keep])
+    return np.concatenate(points), np.concatenate(scores)
+
+
+def _points_per_cell(
+    points: Points, like: NDArray[np.float32], stride: float
+) -> NDArray[np.float32]:
+    height, width = like.shape
+    cell = np.floor((points + np.float32(0.5)) / np.float32(stride)).astype(np.int64)
+    x, y = cell[:, 0].clip(0, width - 1), cell[:, 1].clip(0, height - 1)
+    numbers = np.bincount(y * width + x, minlength=height * width)
+    return numbers.reshape(height, width).astype(np.float32)
+
+
+def _fused(
+    density: NDArray[np.float32], located: NDArray[np.float32], theta: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The density where the mean of both holds at least ``theta`` in a grid's cell, else the mean
+    (RAZ-Net, Liu et al. 2019, eq. 4)."""
+    mean = (density + located) / 2
+    rows, columns = (
+        (np.arange(side) * 2 + 1) * grid // (2 * side)
+        for side, grid in zip(density.shape, theta.shape, strict=True)
+    )
+    counts = np.zeros_like(theta)
+    np.add.at(counts, (rows[:, None], columns[None]), mean)
+    alone: NDArray[np.bool_] = (counts >= theta)[rows[:, None], columns[None]]
+    return np.where(alone, density, mean)
