@@ -15,7 +15,14 @@ from fastcount.export.onnx_file import describe, to_onnx
 from fastcount.export.openvino import convert, save
 from fastcount.export.parity import TOLERANCES, Exported, Picture
 from fastcount.export.quantize import Quantizer, left_out
-from fastcount.export.run import Options, Subject, Written, refuse_bfloat16, write_checked
+from fastcount.export.run import (
+    Options,
+    Subject,
+    Written,
+    refuse_bfloat16,
+    refuse_second_look,
+    write_checked,
+)
 from fastcount.export.tensorrt import export_plan
 from fastcount.models.base import CountingModel
 from fastcount.runtime.counter import Counter
@@ -63,6 +70,8 @@ def export_int8(
     ``options.bfloat16`` raise ``ValueError``.
     """
     refuse_bfloat16(options)
+    # Calibration would show its second network whole pictures, which it is never given.
+    refuse_second_look(model, "an 8-bit file")
     if options.half:
         raise ValueError("half: 8-bit and half precision exclude each other; give one of them")
     if not calibration:

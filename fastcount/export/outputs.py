@@ -26,8 +26,8 @@ from fastcount.export.found import Located, chosen
 from fastcount.export.peaks import coordinates, peak_heights
 from fastcount.models.base import CountingModel, DensityOutput
 from fastcount.models.deepcount import DeepCountOutput, branch_stride
-from fastcount.models.parts.zooming import ZOOM
 from fastcount.runtime.description import Locates, Zoom
+from fastcount.runtime.zooming import ZOOM
 
 MOST = 15_360  # objects, or candidates of them, that a graph hands out for a picture
 # What of a mere density's peaks is handed out; the count does not depend on them.
@@ -119,7 +119,7 @@ def _raznet(model: Any, output: Any, limits: Limits) -> Told:
         return _density(density, model.stride)
     heights = peak_heights(_sigmoid(output.logits), 3, 0.5, smooth=True)
     found = _points(heights, limits.most)
-    if model.depth > 1:
+    if looks_again(model):
         return _zooming(model, output, found, limits)
     if model.report == "localization":
         return Told({"count": found.found.float(), **found.tensors()}, locates="points")
@@ -128,6 +128,11 @@ def _raznet(model: Any, output: Any, limits: Limits) -> Told:
     fused = _fused(density, located, model.theta.float(), fusion=model.report == "fusion")
     tensors = {"count": fused.sum(dim=(1, 2, 3)), "density": fused, **found.tensors()}
     return Told(tensors, model.stride, locates="points")
+
+
+def looks_again(model: Any) -> bool:
+    """Whether ``model`` is a RAZ-Net that zooms: a second network sees parts of the picture."""
+    return model.name == "raznet" and bool(model.depth > 1) and model.report != "density"
 
 
 def _zooming(model: Any, output: Any, found: Located, limits: Limits) -> Told:

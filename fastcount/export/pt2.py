@@ -8,7 +8,14 @@ from pathlib import Path
 import torch
 
 from fastcount.export.parity import Picture
-from fastcount.export.run import Options, Subject, Written, refuse_bfloat16, write_checked
+from fastcount.export.run import (
+    Options,
+    Subject,
+    Written,
+    refuse_bfloat16,
+    refuse_second_look,
+    write_checked,
+)
 from fastcount.models.base import CountingModel
 from fastcount.predict.program_engine import ProgramEngine
 from fastcount.runtime.description import KEY
@@ -24,13 +31,9 @@ def export_pt2(
     Arguments, checks and errors are :func:`fastcount.export.export_onnx`'s.
     """
     refuse_bfloat16(options)
+    refuse_second_look(model, "a .pt2 file")
     subject = Subject(model, options)
     description = subject.description
-    if description.zoom is not None:
-        raise ValueError(
-            f"model: this {model.name} looks again into parts of any size, which a .pt2 file "
-            "cannot; export it with --onnx or --openvino"
-        )
 
     def write(temporary: Path) -> None:
         extra = {KEY: description.to_json()}

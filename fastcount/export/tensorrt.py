@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastcount.export.parity import Picture
-from fastcount.export.run import Options, Written, export_onnx, write_checked
+from fastcount.export.run import Options, Written, export_onnx, refuse_second_look, write_checked
 from fastcount.files import atomic_write
 from fastcount.models.base import CountingModel
 from fastcount.predict.torch_engine import TorchEngine
@@ -62,11 +62,7 @@ def export_trt(
     Raises :class:`TensorrtMissing`, with the ONNX file written and checked, where there is no
     TensorRT; ``RuntimeError`` where it cannot build, or builds without the precision asked for.
     """
-    if getattr(model, "depth", 1) > 1:
-        raise ValueError(
-            f"model: this {model.name} looks again into parts of any size, which no plan of ours "
-            "does; export it with --onnx or --openvino"
-        )
+    refuse_second_look(model, "a plan")
     options = replace(options, batch=options.batch or 1)
     onnx = export_onnx(model, path.with_name(path.name + ".onnx"), pictures, options)
     return export_plan(onnx, path, pictures, TorchEngine(model))

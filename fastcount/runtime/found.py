@@ -15,8 +15,7 @@ from fastcount.runtime.native import nms
 # Of a model that does not locate objects these are its density's peaks, for other readers.
 _LOCATIONS = frozenset({"boxes", "points", "scores", "labels", "found"})
 
-
-# Of these the second network's, for parts of a picture, have names of their own.
+# What a second network finds in parts of a picture is named so, and then as above.
 AGAIN = "zoomed_"
 
 

@@ -1,13 +1,11 @@
-"""RAZ-Net's second look without PyTorch: where to, what it replaces, and one count of both maps.
+"""RAZ-Net's second look without PyTorch: what it replaces, and one count of points and density.
 
-The same as :mod:`fastcount.models.parts.region_proposals`, :mod:`~fastcount.models.parts.zooming`
-and :mod:`~fastcount.models.parts.grid_fusion`, in the same precision: a part that is cut a pixel
-further is another picture to the network.
+The same as :mod:`fastcount.models.parts.zooming` and :mod:`~fastcount.models.parts.grid_fusion`,
+in the same precision.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,20 +15,12 @@ from numpy.typing import NDArray
 
 from fastcount.runtime.description import Zoom
 from fastcount.runtime.engine import TileResult
-from fastcount.runtime.native import nms
+from fastcount.runtime.regions import Regions, propose_regions
 
 ZOOM = 2
-_INTEREST_POINTS = 200
-_THRESHOLD = 0.01
-_OVERLAP = 0.5
-_MOST_REGIONS = 10
-_RATIOS = (1.0, 0.5, 2.0)  # height to width
-_SCALES = (1.0, 2.0)  # of a square with a third of the shorter edge
-_LEAST_SIDE = 8  # pixels
 
 Points = NDArray[np.float32]  # [N, 2] x, y
 Scores = NDArray[np.float32]  # [N]
-Regions = NDArray[np.int64]  # [R, 4] x1, y1, x2, y2, edges
 Look = Callable[[NDArray[np.uint8]], list[TileResult]]
 
 
@@ -70,59 +60,10 @@ def look_again(
     return replace(result, count=float(fused.sum()), density=fused, points=points, scores=scores)
 
 
-def propose_regions(attention: NDArray[np.float32]) -> Regions:
-    """(R, 4) the parts of a picture worth a second look, the most crowded first, R <= 10.
-
-    ``attention``: (H, W), >= 0. Points are drawn from it, always by the same random numbers;
-    anchors around them whose mean attention is high are taken, none over another.
-    """
-    values = attention.astype(np.float64)
-    height, width = values.shape
-    cumulative = values.ravel().cumsum()
-    if cumulative.size == 0 or not cumulative[-1] > 0:
-        return np.zeros((0, 4), np.int64)
-    chosen = np.searchsorted(cumulative, _draws() * cumulative[-1], side="right")
-    chosen = chosen.clip(max=cumulative.size - 1)
-    boxes = _anchors(np.stack([chosen % width, chosen // width], axis=1), (height, width))
-    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    x1, y1, x2, y2 = boxes.T
-    means = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
-    means /= (x2 - x1) * (y2 - y1)
-    crowded = means >= _THRESHOLD
-    boxes, means = boxes[crowded], means[crowded]
-    labels = np.zeros(len(boxes), np.int64)
-    kept = nms(boxes.astype(np.float32), means.astype(np.float32), labels, _OVERLAP)
-    regions: Regions = boxes[kept[:_MOST_REGIONS]]
-    return regions
-
-
 def _objects(result: TileResult) -> tuple[Points, Scores]:
     assert result.points is not None
     assert result.scores is not None
     return result.points, result.scores
-
-
-def _draws() -> NDArray[np.float64]:
-    """The first numbers in [0, 1) that PyTorch draws from seed 0, of 53 bits each."""
-    words = np.random.RandomState(0).randint(0, 2**32, 2 * _INTEREST_POINTS, np.uint32)
-    high, low = words.astype(np.uint64).reshape(-1, 2).T
-    bits = ((high << np.uint64(32)) | low) & np.uint64(2**53 - 1)
-    return bits.astype(np.float64) * 2.0**-53
-
-
-def _anchors(centres: NDArray[np.int64], size: tuple[int, int]) -> Regions:
-    """(6 N, 4): each scale and ratio around each of the (N, 2) pixels, cut off at the border."""
-    sides = [
-        (side * math.sqrt(ratio), side / math.sqrt(ratio))
-        for side in (scale * min(size) / 3 for scale in _SCALES)
-        for ratio in _RATIOS
-    ]
-    rounded = np.rint(np.array(sides, np.float32)).astype(np.int64).clip(min=_LEAST_SIDE)
-    extent = rounded[None, :, ::-1]  # x, y
-    low = centres[:, None] - extent // 2
-    high = low + extent
-    limits = np.array([size[1], size[0]])
-    return np.concatenate([low.clip(min=0), np.minimum(high, limits)], axis=2).reshape(-1, 4)
 
 
 def _replaced(found: list[tuple[Points, Scores]], regions: Regions) -> tuple[Points, Scores]:

@@ -13,7 +13,14 @@ from small_models import CONFIGS, OTHERS, PICTURE, PICTURES, fitting, small_mode
 
 import fastcount
 from fastcount.counting import Counting
-from fastcount.export import Options, export_onnx, export_openvino, export_pt2, export_trt
+from fastcount.export import (
+    Options,
+    export_int8,
+    export_onnx,
+    export_openvino,
+    export_pt2,
+    export_trt,
+)
 from fastcount.export.graph import CountingGraph, describe
 from fastcount.export.outputs import MOST
 from fastcount.models import CountingModel, create_model, list_models
@@ -139,6 +146,8 @@ def test_what_no_graph_holds_is_refused(tmp_path: Path) -> None:
     for suffix, export in ((".pt2", export_pt2), (".plan", export_trt)):
         with pytest.raises(ValueError, match=r"looks again into parts .* --onnx or --openvino"):
             export(model, tmp_path / f"m{suffix}", picture, Options())
+    with pytest.raises(ValueError, match=r"looks again into parts .* 8-bit .* --onnx"):
+        export_int8(model, tmp_path / "m.onnx", picture, picture, Options())
     model.depth = 3  # type: ignore[assignment]
     with pytest.raises(ValueError, match=r"regions of regions \(depth 3\).*model\.depth = 2"):
         export_onnx(model, tmp_path / "m.onnx", picture, Options())

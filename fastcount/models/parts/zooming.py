@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ZOOM = 2
+from fastcount.runtime.zooming import ZOOM
 
 
 class Located(NamedTuple):
