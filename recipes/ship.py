@@ -29,7 +29,11 @@ def measure(model: Path, dataset: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "fastcount", "eval", str(model), dataset, "--json"]
     report: dict[str, Any] = json.loads(subprocess.check_output(command))
     kept = {key: round(report[key], 3) for key in ("mae", "rmse", "bias")}
-    return {"n": report["n"], **kept, "game": [round(level, 2) for level in report["game"]]}
+    if "game" in report:
+        kept["game"] = [round(level, 2) for level in report["game"]]
+    if "coverage" in report:
+        kept["coverage"] = [round(share, 3) for share in report["coverage"]]
+    return {"n": report["n"], **kept}
 
 
 def card_as_text(card: dict[str, Any]) -> str:
@@ -49,15 +53,22 @@ def card_as_text(card: dict[str, Any]) -> str:
         f"Measured on {card['measured']} with `fastcount eval`; none of these pictures was "
         "trained on or used to choose anything:",
         "",
-        "| pictures | n | MAE | RMSE | bias | GAME(1) | GAME(2) | GAME(3) |",
-        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in card["results"].items():
-        games = " | ".join(f"{level:.1f}" for level in row["game"][1:])
-        lines.append(
-            f"| {name} | {row['n']} | {row['mae']:.2f} | {row['rmse']:.2f} | "
-            f"{row['bias']:+.2f} | {games} |"
-        )
+    more = {
+        "game": ("GAME(1)", "GAME(2)", "GAME(3)"),
+        "coverage": ("within 1 std", "within 2 std"),
+    }
+    rows = card["results"]
+    told = [key for key in more if all(key in row for row in rows.values())]
+    titles = ["pictures", "n", "MAE", "RMSE", "bias", *(each for key in told for each in more[key])]
+    lines += [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for name, row in rows.items():
+        cells = [name, row["n"], f"{row['mae']:.2f}", f"{row['rmse']:.2f}", f"{row['bias']:+.2f}"]
+        if "game" in told:
+            cells += [f"{level:.1f}" for level in row["game"][1:]]
+        if "coverage" in told:
+            cells += [f"{share:.2f}" for share in row["coverage"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
