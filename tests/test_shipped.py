@@ -76,19 +76,25 @@ def test_the_card_of_crowd_tells_its_errors(crowd: Counter, data_dir: Path, part
 
 
 @pytest.mark.slow
-def test_the_card_of_cells_tells_its_error(data_dir: Path) -> None:
-    card = next(model.card for model in shipped_models() if model.name == "cells")
-    told = card["results"]["VGG cells 76 to 100"]
-    dataset = open_dataset(f"vgg_cells:{data_dir}/vgg_cells?numbers=76-100")
-    assert mean_error(fastcount.load("cells"), dataset) == pytest.approx(told["mae"], rel=0.01)
-
-
-@pytest.mark.slow
-def test_the_card_of_leaves_tells_its_error(data_dir: Path) -> None:
-    card = next(model.card for model in shipped_models() if model.name == "leaves")
-    told = card["results"]["Maize, the validation plants"]
-    dataset = open_dataset(f"maize:{data_dir}/maize_leaves?part=counts&split=validation")
-    assert mean_error(fastcount.load("leaves"), dataset) == pytest.approx(told["mae"], rel=0.01)
+@pytest.mark.parametrize(
+    ("name", "pictures", "reader", "place"),
+    [
+        ("cells", "VGG cells 76 to 100", "vgg_cells", "vgg_cells?numbers=76-100"),
+        (
+            "leaves",
+            "Maize, the validation plants",
+            "maize",
+            "maize_leaves?part=counts&split=validation",
+        ),
+    ],
+)
+def test_the_card_tells_its_error(
+    data_dir: Path, name: str, pictures: str, reader: str, place: str
+) -> None:
+    card = next(model.card for model in shipped_models() if model.name == name)
+    dataset = open_dataset(f"{reader}:{data_dir}/{place}")
+    told = card["results"][pictures]["mae"]
+    assert mean_error(fastcount.load(name), dataset) == pytest.approx(told, rel=0.01)
 
 
 @pytest.mark.parametrize("name", shipped_names())
