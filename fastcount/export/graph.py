@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
-from fastcount.export.outputs import Limits, Told, told_by
+from fastcount.export.outputs import Limits, Told, told_again, told_by
 from fastcount.export.stand_ins import stand_ins
 from fastcount.models.base import CountingModel
 from fastcount.runtime.description import Description, Precision
+from fastcount.runtime.zooming import ZOOM
 
 _MOST_AT_ONCE = 1024
 # Of a network that takes any size: below, its coarsest maps would be single cells.
@@ -27,6 +28,7 @@ class CountingGraph(nn.Module):
 
     ``forward``: (B, H, W, 3) uint8 RGB to tensors by name, see :mod:`fastcount.export.outputs`.
     The pixels are scaled to [0, 1] in float32, then go through the model in its own precision.
+    A model that looks again takes enlarged ``parts`` (N, h, w, 3) in [0, 1] beside them, float32.
     ``most``: objects, or candidates of them, handed out for a picture.
     """
 
@@ -36,11 +38,15 @@ class CountingGraph(nn.Module):
         self.limits = Limits.of(model, most)
         self.dtype = next(model.parameters()).dtype
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return self.told(images).tensors
+    def forward(self, images: Tensor, parts: Tensor | None = None) -> dict[str, Tensor]:
+        tensors = self.told(images).tensors
+        if parts is None:
+            return tensors
+        pixels = parts.permute(0, 3, 1, 2).to(self.dtype)
+        return tensors | told_again(self.model, pixels, self.limits)
 
     def told(self, images: Tensor) -> Told:
-        """What :meth:`forward` gives, and what it means."""
+        """What :meth:`forward` gives for the pictures, and what it means."""
         # Cast first: of 8-bit tensors TensorRT takes a network's input, and nothing computed.
         pixels = images.to(torch.float32).permute(0, 3, 1, 2) / 255
         return told_by(self.model, self.model(pixels.to(self.dtype)), self.limits)
@@ -48,27 +54,23 @@ class CountingGraph(nn.Module):
 
 def trace(graph: CountingGraph, description: Description) -> ExportedProgram:
     """The graph as a program for every input that ``description`` allows."""
-    # Parts of a picture, where they are looked at again, are of any size.
-    align = 1 if description.zoom else description.tiling.align
-    # Sizes of 1 would be taken for constants.
+    align = description.tiling.align
     height, width = description.size or _small(align)
-    example = torch.zeros((description.batch or 2, height, width, 3), dtype=torch.uint8)
-    free: dict[int, object] = {}
-    if description.batch is None:
-        free[0] = Dim("batch", min=1, max=_MOST_AT_ONCE)
-    if description.size is None:
-        least, most = _LEAST_SIDE if align == 1 else 1, _LONGEST_SIDE // align
-        for place, name in ((1, "rows"), (2, "columns")):
-            side = Dim(name, min=least, max=most)
-            free[place] = side if align == 1 else align * side
+    # Sizes of 1 would be taken for constants.
+    number = description.batch or 2
+    examples = [torch.zeros((number, height, width, 3), dtype=torch.uint8)]
+    free = [_free("batch", description.batch, description.size, align)]
+    if description.zoom is not None:
+        examples.append(torch.zeros((number, *_small(ZOOM), 3)))
+        free.append(_free("parts", description.batch, None, ZOOM))
     with torch.no_grad(), warnings.catch_warnings():
         # torchvision's nms names a size that depends on values by a method's former name.
         warnings.filterwarnings("ignore", "`create_unbacked_symint`", FutureWarning)
         try:
             program = torch.export.export(
                 graph,
-                (example,),
-                dynamic_shapes=(free,),
+                tuple(examples),
+                dynamic_shapes=tuple(free),
                 strict=False,
                 # Of rounded quotients of a free side the tracer cannot prove even that none is 0.
                 prefer_deferred_runtime_asserts_over_guards=True,
@@ -82,7 +84,39 @@ def trace(graph: CountingGraph, description: Description) -> ExportedProgram:
             ) from error
         used = {node.target for node in program.graph.nodes}
         table = {name: made for name, made in stand_ins(graph.dtype).items() if name in used}
-        return program.run_decompositions(table) if table else program
+        program = program.run_decompositions(table) if table else program
+    if description.zoom is not None:
+        _for_every_part(program)
+    return program
+
+
+def _free(
+    name: str, batch: int | None, size: tuple[int, int] | None, align: int
+) -> dict[int, object]:
+    """Which sides of an input (B, H, W, 3) may be of any length, by their place."""
+    free: dict[int, object] = {}
+    if batch is None:
+        free[0] = Dim(name, min=1, max=_MOST_AT_ONCE)
+    if size is None:
+        least, most = _LEAST_SIDE if align == 1 else 1, _LONGEST_SIDE // align
+        for place, side_name in ((1, "rows"), (2, "columns")):
+            side = Dim(f"{name}_{side_name}", min=least, max=most)
+            free[place] = side if align == 1 else align * side
+    return free
+
+
+def _for_every_part(program: ExportedProgram) -> None:
+    """Lets the program take parts of all sizes.
+
+    Where a map is cut to its picture's size the tracer notes whether that left its memory in one
+    piece, as in its example, and has the program insist on it; no value depends on it.
+    """
+    graph = program.graph
+    for node in list(graph.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
 
 
 def output_names(program: ExportedProgram) -> list[str]:
@@ -139,10 +173,6 @@ def describe(
     with torch.inference_mode():
         told = CountingGraph(model, most).told(
             torch.zeros((1, *(size or _small(tiling.align)), 3), dtype=torch.uint8)
-        )
-    if told.zoom is not None and size is not None:
-        raise ValueError(
-            f"size: this {model.name} looks again into parts of any size; leave --size out"
         )
     return Description(
         model=model.name,

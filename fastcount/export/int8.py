@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from fastcount.export.run import (
     Subject,
     Written,
     refuse_bfloat16,
-    refuse_second_look,
     write_checked,
 )
 from fastcount.export.tensorrt import export_plan
@@ -28,10 +27,11 @@ from fastcount.models.base import CountingModel
 from fastcount.runtime.counter import Counter
 from fastcount.runtime.description import Description
 from fastcount.runtime.engine import TileResult
-from fastcount.runtime.exported import ExportedEngine
+from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs
 from fastcount.runtime.onnx_engine import OnnxEngine
 from fastcount.runtime.openvino_engine import OpenvinoEngine
 from fastcount.runtime.tiling import Tiling
+from fastcount.runtime.zooming import Parts
 
 _ROUNDS = 3
 _MOST_MEASURED = 12  # tiles that a choice of layers is measured on
@@ -70,8 +70,6 @@ def export_int8(
     ``options.bfloat16`` raise ``ValueError``.
     """
     refuse_bfloat16(options)
-    # Calibration would show its second network whole pictures, which it is never given.
-    refuse_second_look(model, "an 8-bit file")
     if options.half:
         raise ValueError("half: 8-bit and half precision exclude each other; give one of them")
     if not calibration:
@@ -84,7 +82,7 @@ def export_int8(
         exact = folder / "fp32.onnx"
         exact.write_bytes(to_onnx(subject.program, subject.description).SerializeToString())
         tiles = list(_tiles(OnnxEngine(exact, "cpu"), calibration))
-        quantizer = Quantizer(exact, folder, tiles, symmetric=plan)
+        quantizer = Quantizer(exact, folder, _Watched(exact).inputs(tiles), symmetric=plan)
         trial = folder / "int8.onnx"
         without = _choose(quantizer, exact, trial, tiles, linear=_is_linear(model))
         graph = _described(trial, description)
@@ -191,6 +189,29 @@ class _Keep:
     def _keep(self, pixels: NDArray[np.uint8]) -> list[TileResult]:
         self.tiles.append(pixels)
         return [TileResult(0.0)] * len(pixels)
+
+
+class _Watched(OnnxEngine):
+    """The file ``exact``, which tells what it is given."""
+
+    def __init__(self, exact: Path) -> None:
+        super().__init__(exact, "cpu")
+        self._parts: list[Parts] = []
+
+    def inputs(self, tiles: Iterable[NDArray[np.uint8]]) -> Iterator[Inputs]:
+        """For ``tiles``, in batches that it takes, each with parts of it that are looked at again,
+        where there are any."""
+        for tile in tiles:
+            self._parts.clear()
+            if self.description.zoom is not None:
+                self.run(tile)
+            looked_at: list[Parts | None] = [*self._parts]
+            for parts in looked_at or [None]:
+                yield self._inputs(tile, parts)
+
+    def _network_again(self, parts: Parts) -> Outputs:
+        self._parts.append(parts)
+        return super()._network_again(parts)
 
 
 def _tiles(engine: Exported, pictures: Sequence[Picture]) -> Iterator[NDArray[np.uint8]]:

@@ -14,12 +14,14 @@ from torch.export import ExportedProgram
 
 from fastcount.export.graph import output_names
 from fastcount.runtime.description import KEY, Description
-from fastcount.runtime.exported import INPUT
+from fastcount.runtime.exported import INPUT, PARTS
+from fastcount.runtime.found import AGAIN
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 18  # what ONNX Runtime, OpenVINO and TensorRT 10 all take
+_PART_SIDES = "part_height", "part_width"
 
 
 def to_onnx(program: ExportedProgram, description: Description) -> onnx.ModelProto:
@@ -35,7 +37,7 @@ def to_onnx(program: ExportedProgram, description: Description) -> onnx.ModelPro
             program,
             dynamo=True,
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=[INPUT] if description.zoom is None else [INPUT, PARTS],
             output_names=output_names(program),
         )
     assert written is not None
@@ -73,7 +75,13 @@ def _name_sides(model: onnx.ModelProto, description: Description) -> None:
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
         sides: list[int | str] = [batch, *(dim.dim_value for dim in dims[1:])]
-        if value.name == INPUT:
+        if value.name == PARTS or value.name.startswith(AGAIN):
+            sides[0] = description.batch or PARTS
+        if value.name == PARTS:
+            sides[1:3] = _PART_SIDES
+        elif value.name == f"{AGAIN}attention":
+            sides[2:] = _PART_SIDES
+        elif value.name == INPUT:
             sides[1:3] = [height, width]
         elif value.name == "attention":
             sides[2:] = [height, width]

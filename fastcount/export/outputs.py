@@ -7,8 +7,9 @@ Every graph has some of these, in this order: ``count`` (B,), ``std`` (B,), ``de
 
 RAZ-Net that zooms has no ``count``, which the runtime makes of what both its networks find. Its
 graph gives Main-Net's ``density``, ``points``, ``scores``, ``found`` and ``attention`` (B, 1, H,
-W) in [0, 1], and for an input that is a part of a picture ``zoomed_points``, ``zoomed_scores`` and
-``zoomed_found``, by the zooming network for the input enlarged twice. Only one of the two is run.
+W) in [0, 1], and for a second input, enlarged parts of a picture, what the zooming network finds:
+``zoomed_points``, ``zoomed_scores``, ``zoomed_found`` and, where there are looks after that,
+``zoomed_attention``. Neither of the two needs the other.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from fastcount.export.peaks import coordinates, peak_heights
 from fastcount.models.base import CountingModel, DensityOutput
 from fastcount.models.deepcount import DeepCountOutput, branch_stride
 from fastcount.runtime.description import Locates, Zoom
-from fastcount.runtime.zooming import ZOOM
+from fastcount.runtime.found import AGAIN
 
 MOST = 15_360  # objects, or candidates of them, that a graph hands out for a picture
 # What of a mere density's peaks is handed out; the count does not depend on them.
@@ -35,7 +36,7 @@ _MOST_OF_DENSITY = 3840
 _LEAST_OF_DENSITY = float(torch.finfo(torch.float32).tiny)
 _ORDER = (
     *("count", "std", "density", "per_class", "boxes", "points", "scores", "labels", "found"),
-    *("attention", "zoomed_points", "zoomed_scores", "zoomed_found"),
+    "attention",
 )
 
 
@@ -120,7 +121,7 @@ def _raznet(model: Any, output: Any, limits: Limits) -> Told:
     heights = peak_heights(_sigmoid(output.logits), 3, 0.5, smooth=True)
     found = _points(heights, limits.most)
     if looks_again(model):
-        return _zooming(model, output, found, limits)
+        return _zooming(model, output, found)
     if model.report == "localization":
         return Told({"count": found.found.float(), **found.tensors()}, locates="points")
     peaks = (heights > -torch.inf).float()
@@ -135,29 +136,28 @@ def looks_again(model: Any) -> bool:
     return model.name == "raznet" and bool(model.depth > 1) and model.report != "density"
 
 
-def _zooming(model: Any, output: Any, found: Located, limits: Limits) -> Told:
-    if model.depth > 2:
-        raise ValueError(
-            f"model: this RAZ-Net looks into regions of regions (depth {model.depth}); one look, "
-            "at the picture's own pixels, can be exported: set model.depth = 2 before "
-            "fastcount.export.export_onnx"
-        )
-    pixels = output.images
-    large = F.interpolate(pixels.float(), scale_factor=ZOOM, mode="bilinear", align_corners=False)
-    logits, _ = model.zoom(large.to(pixels.dtype))
-    again = _points(peak_heights(_sigmoid(logits), 3, 0.5, smooth=True), limits.most)
+def _zooming(model: Any, output: Any, found: Located) -> Told:
     tensors = {**found.tensors(), "attention": _sigmoid(output.attention)}
-    tensors |= {f"zoomed_{name}": values for name, values in again.tensors().items()}
     if model.report == "localization":
-        return Told(tensors, locates="points", zoom=Zoom(None))
+        return Told(tensors, locates="points", zoom=Zoom(None, model.depth))
     theta = model.theta.float()
     if model.report == "average":
         theta = torch.full_like(theta, torch.inf)
     # JSON has no infinite numbers.
     rows = torch.nan_to_num(theta).tolist()
     tensors["density"] = output.density.float()
-    zoom = Zoom(tuple(tuple(row) for row in rows))
+    zoom = Zoom(tuple(tuple(row) for row in rows), model.depth)
     return Told(tensors, model.stride, locates="points", zoom=zoom)
+
+
+def told_again(model: Any, parts: Tensor, limits: Limits) -> dict[str, Tensor]:
+    """What the zooming network of ``model`` finds in ``parts`` (B, 3, h, w), enlarged already."""
+    logits, attention = model.zoom(parts)
+    again = _points(peak_heights(_sigmoid(logits), 3, 0.5, smooth=True), limits.most)
+    tensors = {f"{AGAIN}{name}": values for name, values in again.tensors().items()}
+    if model.depth > 2:
+        tensors[f"{AGAIN}attention"] = _sigmoid(attention)
+    return tensors
 
 
 def _fused(density: Tensor, located: Tensor, theta: Tensor, *, fusion: bool) -> Tensor:

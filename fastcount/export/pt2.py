@@ -13,7 +13,6 @@ from fastcount.export.run import (
     Subject,
     Written,
     refuse_bfloat16,
-    refuse_second_look,
     write_checked,
 )
 from fastcount.models.base import CountingModel
@@ -31,7 +30,6 @@ def export_pt2(
     Arguments, checks and errors are :func:`fastcount.export.export_onnx`'s.
     """
     refuse_bfloat16(options)
-    refuse_second_look(model, "a .pt2 file")
     subject = Subject(model, options)
     description = subject.description
 

@@ -7,10 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastcount.runtime.exported import INPUT
+from fastcount.runtime.exported import Inputs
 
 if TYPE_CHECKING:
     import onnx
@@ -25,7 +22,7 @@ class Quantizer:
     """Writes the float32 file ``exact`` again with 8-bit layers: Q/DQ pairs about them.
 
     Weights have a scale a channel, activations one a tensor: the range that they have on
-    ``tiles``, inputs of the network. ``symmetric``: signed activations about 0, as TensorRT wants
+    ``inputs``, what the file is given. ``symmetric``: signed activations about 0, as TensorRT wants
     them, and biases in float32. ``folder``: for files on the way.
 
     ``units``: names of the nodes that can be of 8 bits, in the graph's order. The last layers
@@ -34,14 +31,14 @@ class Quantizer:
     """
 
     def __init__(
-        self, exact: Path, folder: Path, tiles: Sequence[NDArray[np.uint8]], *, symmetric: bool
+        self, exact: Path, folder: Path, inputs: Iterable[Inputs], *, symmetric: bool
     ) -> None:
         import onnx
 
         self._exact = onnx.load(exact)
         self._symmetric = symmetric
         self.units, self.heads = _units(self._exact)
-        self._ranges = _ranges(exact, folder / "ranges.onnx", tiles)
+        self._ranges = _ranges(exact, folder / "ranges.onnx", inputs)
 
     def write(self, path: Path, without: Collection[str], gain: float = 1.0) -> None:
         """The file with all ``units`` in 8 bits but those ``without``; the last layers' results
@@ -174,18 +171,17 @@ def _multiply(model: onnx.ModelProto, layers: Collection[str], factor: float) ->
             one.CopyFrom(onnx.numpy_helper.from_array(scaled, one.name))
 
 
-def _ranges(exact: Path, augmented: Path, tiles: Sequence[NDArray[np.uint8]]) -> Any:
-    """What every tensor that may be of 8 bits lies between on ``tiles``."""
+def _ranges(exact: Path, augmented: Path, inputs: Iterable[Inputs]) -> Any:
+    """What every tensor that may be of 8 bits lies between on ``inputs``."""
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped
         def __init__(self) -> None:
-            self._rest = iter(tiles)
+            self._rest = iter(inputs)
 
-        def get_next(self) -> dict[str, Any] | None:
-            tile = next(self._rest, None)
-            return None if tile is None else {INPUT: tile}
+        def get_next(self) -> Inputs | None:
+            return next(self._rest, None)
 
     calibrator = create_calibrator(
         exact,

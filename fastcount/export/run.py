@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastcount.export.graph import CountingGraph, describe, trace
 from fastcount.export.onnx_file import to_onnx
-from fastcount.export.outputs import MOST, looks_again
+from fastcount.export.outputs import MOST
 from fastcount.export.parity import TOLERANCES, Exported, Parity, ParityError, Picture, compare
 from fastcount.files import atomic_path, atomic_write
 from fastcount.models.base import CountingModel
@@ -83,15 +83,6 @@ def refuse_bfloat16(options: Options) -> None:
     """Raises ``ValueError`` for bfloat16, for formats that have none."""
     if options.bfloat16:
         raise ValueError("bfloat16: goes with OpenVINO's format alone; leave it out")
-
-
-def refuse_second_look(model: CountingModel, what: str) -> None:
-    """Raises ``ValueError`` for a RAZ-Net that zooms, which not all engines can run."""
-    if looks_again(model):
-        raise ValueError(
-            f"model: this {model.name} looks again into parts of a picture, which {what} cannot; "
-            "export it with --onnx or --openvino"
-        )
 
 
 def _halved(model: CountingModel) -> CountingModel:

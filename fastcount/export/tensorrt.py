@@ -11,16 +11,18 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fastcount.export.parity import Picture
-from fastcount.export.run import Options, Written, export_onnx, refuse_second_look, write_checked
+from fastcount.export.run import Options, Written, export_onnx, write_checked
 from fastcount.files import atomic_write
 from fastcount.models.base import CountingModel
 from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.description import Description, Precision, read_sidecar
-from fastcount.runtime.exported import INPUT
+from fastcount.runtime.exported import INPUT, PARTS
 from fastcount.runtime.tensorrt_engine import TensorrtEngine
+from fastcount.runtime.zooming import ZOOM
+
+Shape = tuple[int, int, int, int]
 
 _USUAL = 512  # pixels a side that a plan for any size is tuned for
 
@@ -62,7 +64,6 @@ def export_trt(
     Raises :class:`TensorrtMissing`, with the ONNX file written and checked, where there is no
     TensorRT; ``RuntimeError`` where it cannot build, or builds without the precision asked for.
     """
-    refuse_second_look(model, "a plan")
     options = replace(options, batch=options.batch or 1)
     onnx = export_onnx(model, path.with_name(path.name + ".onnx"), pictures, options)
     return export_plan(onnx, path, pictures, TorchEngine(model))
@@ -108,7 +109,8 @@ def build_plan(onnx: Path, description: Description, timings: Path) -> bytes:
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that layers tell their types
     profile = builder.create_optimization_profile()
-    profile.set_shape(INPUT, *input_shapes(description))
+    for name, shapes in input_shapes(description).items():
+        profile.set_shape(name, *shapes)
     config.add_optimization_profile(profile)
     cache = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
     config.set_timing_cache(cache, ignore_mismatch=False)
@@ -137,13 +139,23 @@ def check_precision(layers: str, description: Description) -> None:
         )
 
 
-def input_shapes(description: Description) -> tuple[Any, Any, Any]:
-    """The least, the usual and the largest (B, H, W, 3) that a plan takes."""
+def input_shapes(description: Description) -> dict[str, tuple[Shape, Shape, Shape]]:
+    """The least, the usual and the largest (B, H, W, 3) that a plan takes of each input."""
     tiling, batch = description.tiling, description.batch or 1
+    tile = description.size or tiling.tile
+    shapes = {INPUT: _range(batch, tile, tiling.align)}
     if description.size is not None:
         fixed = (batch, *description.size, 3)
-        return fixed, fixed, fixed
-    align = tiling.align
-    largest = [side // align * align for side in tiling.tile]
-    usual = [min(side, -(-_USUAL // align) * align) for side in largest]
-    return (batch, align, align, 3), (batch, *usual, 3), (batch, *largest, 3)
+        shapes[INPUT] = fixed, fixed, fixed
+    if description.zoom is not None:
+        # At each look a part, at most the whole, is enlarged.
+        growth = ZOOM ** (description.zoom.depth - 1)
+        shapes[PARTS] = _range(batch, (tile[0] * growth, tile[1] * growth), ZOOM)
+    return shapes
+
+
+def _range(batch: int, most: tuple[int, int], align: int) -> tuple[Shape, Shape, Shape]:
+    height, width = (side // align * align for side in most)
+    usual = -(-_USUAL // align) * align
+    middle = (batch, min(height, usual), min(width, usual), 3)
+    return (batch, align, align, 3), middle, (batch, height, width, 3)

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
-from fastcount.runtime.exported import ExportedEngine
+from fastcount.runtime.exported import ExportedEngine, Inputs
+from fastcount.runtime.found import outputs_read, outputs_read_again
 
 
 class ProgramEngine(ExportedEngine):
@@ -38,6 +39,14 @@ class ProgramEngine(ExportedEngine):
         self._module = program.module()
 
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        found = self._run(self._inputs(pixels))
+        return {name: found[name] for name in outputs_read(list(found), self.description)}
+
+    def _network_again(self, parts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        found = self._run(self._inputs(parts=parts))
+        return {name: found[name] for name in outputs_read_again(list(found))}
+
+    def _run(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            found = self._module(torch.from_numpy(pixels))
+            found = self._module(*map(torch.from_numpy, inputs.values()))
         return {name: value.numpy() for name, value in found.items()}

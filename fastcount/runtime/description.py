@@ -18,13 +18,14 @@ Locates = Literal["points", "boxes"]
 
 @dataclass(frozen=True)
 class Zoom:
-    """What RAZ-Net does with the points of its second look, see :mod:`fastcount.runtime.zooming`.
+    """How RAZ-Net looks again into parts of a picture, see :mod:`fastcount.runtime.zooming`.
 
-    ``theta``: of the fusion with the density, a row for each of the grid's; None where the points
-    alone are counted.
+    ``theta``: of the fusion of points and density, a row for each of the grid's; None where the
+    points alone are counted. ``depth``: networks that look at a place, the first one included.
     """
 
     theta: tuple[tuple[float, ...], ...] | None
+    depth: int = 2
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class Description:
                 zoom = document.pop("zoom", None)
                 if zoom is not None:
                     theta = zoom["theta"]
-                    zoom = Zoom(None if theta is None else tuple(map(tuple, theta)))
+                    zoom = Zoom(
+                        None if theta is None else tuple(map(tuple, theta)), int(zoom["depth"])
+                    )
                 return cls(
                     tiling=Tiling(**tiling),
                     classes=tuple(document.pop("classes")),

@@ -16,15 +16,20 @@ from fastcount.runtime.description import Description
 from fastcount.runtime.engine import TileResult
 from fastcount.runtime.found import AGAIN, tile_results
 from fastcount.runtime.tiling import Tiling
-from fastcount.runtime.zooming import look_again
+from fastcount.runtime.zooming import Parts, Seen, look_again
 
 Pixels = NDArray[np.uint8]
 Network = Callable[[Pixels], list[TileResult]]
 Networks = Callable[[Iterator[Pixels]], Iterable[list[TileResult]]]
 
+Inputs = dict[str, NDArray[Any]]
 Outputs = dict[str, NDArray[Any]]
 
 INPUT = "images"
+# Of a file with two networks: enlarged parts of a picture, (N, h, w, 3) float32 in [0, 1].
+PARTS = "parts"
+# A side of what is given to that one of the two networks whose outputs are not wanted.
+_BLANK = 32
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,8 @@ class InputShape:
         return [_trim(one, (height, width)) for one in results[:number]]
 
     def batches(
-        self, tiles: Pixels, size: tuple[int, int], fill: tuple[int, int, int]
-    ) -> Iterator[Pixels]:
+        self, tiles: NDArray[Any], size: tuple[int, int], fill: tuple[int, int, int]
+    ) -> Iterator[NDArray[Any]]:
         """``tiles`` in batches of the network's number, padded with ``fill`` to ``size``."""
         number, height, width = tiles.shape[:3]
         at_once = self.batch or number
@@ -69,7 +74,7 @@ class InputShape:
             if group.shape[:3] == (at_once, *size):
                 yield group
                 continue
-            fitting = np.empty((at_once, *size, 3), np.uint8)
+            fitting = np.empty((at_once, *size, 3), tiles.dtype)
             fitting[:] = fill
             fitting[: len(group), :height, :width] = group
             yield fitting
@@ -125,25 +130,38 @@ class ExportedEngine(ABC):
             for first, attention, picture in zip(firsts, outputs["attention"], pixels, strict=True)
         ]
 
-    def _look(self, parts: Pixels) -> list[TileResult]:
-        """What the second network finds in each of the ``parts``."""
-        found = []
-        for batch in self.shape.batches(parts, parts.shape[1:3], self.tiling.fill):
+    def _look(self, parts: Parts) -> list[Seen]:
+        """What the second network sees in each of the ``parts``."""
+        seen = []
+        for batch in self.shape.batches(parts, parts.shape[1:3], (0, 0, 0)):
             outputs = self._network_again(batch)
             named = {name.removeprefix(AGAIN): values for name, values in outputs.items()}
-            found += tile_results(named, self.description)
-        return found[: len(parts)]
+            attention = named.pop("attention", itertools.repeat(None))
+            for found, again in zip(tile_results(named, self.description), attention, strict=False):
+                assert found.points is not None
+                assert found.scores is not None
+                seen.append(Seen(found.points, found.scores, None if again is None else again[0]))
+        return seen[: len(parts)]
 
-    def _network_again(self, pixels: Pixels) -> Outputs:
-        """The second network's outputs for (B, h, w, 3) RGB parts of a picture."""
-        raise ValueError(
-            f"model: this {self.name} looks again into parts of a picture, which "
-            f"{type(self).__name__} cannot; export it with --onnx or --openvino"
-        )
+    def _inputs(self, pixels: Pixels | None = None, parts: Parts | None = None) -> Inputs:
+        """What the file is to be given by name; of the network that is not wanted, next to
+        nothing."""
+        number, size = self.shape.batch or 1, self.shape.size or (_BLANK, _BLANK)
+        if pixels is None:
+            pixels = np.zeros((number, *size, 3), np.uint8)
+        inputs: Inputs = {INPUT: pixels}
+        if self.description.zoom is not None:
+            blank = np.zeros((number, _BLANK, _BLANK, 3), np.float32)
+            inputs[PARTS] = blank if parts is None else parts
+        return inputs
 
     @abstractmethod
     def _network(self, pixels: Pixels) -> Outputs:
         """The outputs by name for (B, h, w, 3) RGB ``pixels`` of a size that the file takes."""
+
+    @abstractmethod
+    def _network_again(self, parts: Parts) -> Outputs:
+        """The second network's outputs by name for enlarged ``parts`` of a picture."""
 
 
 def _trim(result: TileResult, size: tuple[int, int]) -> TileResult:

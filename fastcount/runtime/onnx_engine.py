@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
-from fastcount.runtime.exported import INPUT, ExportedEngine
+from fastcount.runtime.exported import ExportedEngine, Inputs
 from fastcount.runtime.found import outputs_read, outputs_read_again
 
 _CUDA = "CUDAExecutionProvider"
@@ -75,14 +75,14 @@ class OnnxEngine(ExportedEngine):
         self._run.only_execute_path_to_fetches = True
 
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        return self._read(self._outputs, pixels)
+        return self._read(self._outputs, self._inputs(pixels))
 
-    def _network_again(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        return self._read(self._outputs_again, pixels)
+    def _network_again(self, parts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        return self._read(self._outputs_again, self._inputs(parts=parts))
 
-    def _read(self, names: list[str], pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def _read(self, names: list[str], inputs: Inputs) -> dict[str, NDArray[Any]]:
         """What is not read is not computed."""
-        values = self._session.run(names, {INPUT: pixels}, self._run)
+        values = self._session.run(names, inputs, self._run)
         return dict(zip(names, values, strict=True))
 
 

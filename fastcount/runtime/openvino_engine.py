@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import read_sidecar
-from fastcount.runtime.exported import ExportedEngine
+from fastcount.runtime.exported import INPUT, PARTS, ExportedEngine
 from fastcount.runtime.found import outputs_read, outputs_read_again
 
 
@@ -54,17 +54,17 @@ class OpenvinoEngine(ExportedEngine):
             whole = core.read_model(path)
             named = [output.any_name for output in whole.outputs]
 
-            def compiled(names: list[str]) -> Any:
+            def compiled(names: list[str], given: str) -> Any:
                 # What is not read is not computed.
                 nodes = [whole.output(name).node for name in names]
-                part = openvino.Model(nodes, whole.get_parameters())
+                part = openvino.Model(nodes, [whole.input(given).node])
                 return core.compile_model(part, place, {"INFERENCE_PRECISION_HINT": precision})
 
             self._outputs = outputs_read(named, self.description)
-            self._compiled = compiled(self._outputs)
+            self._compiled = compiled(self._outputs, INPUT)
             self._outputs_again = outputs_read_again(named)
             if self._outputs_again:
-                self._compiled_again = compiled(self._outputs_again)
+                self._compiled_again = compiled(self._outputs_again, PARTS)
         except RuntimeError as error:
             raise ValueError(
                 f"path: {path} cannot be run by OpenVINO ({str(error).splitlines()[0]}); "
@@ -74,8 +74,8 @@ class OpenvinoEngine(ExportedEngine):
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         return _by_name(self._outputs, self._compiled(pixels))
 
-    def _network_again(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        return _by_name(self._outputs_again, self._compiled_again(pixels))
+    def _network_again(self, parts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        return _by_name(self._outputs_again, self._compiled_again(parts))
 
 
 def _by_name(names: list[str], found: Any) -> dict[str, NDArray[Any]]:

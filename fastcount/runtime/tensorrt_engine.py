@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastcount.runtime.description import Description, read_sidecar
-from fastcount.runtime.exported import INPUT, ExportedEngine, Outputs, Pixels
-from fastcount.runtime.found import outputs_read
+from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs, Pixels
+from fastcount.runtime.found import outputs_read, outputs_read_again
+from fastcount.runtime.zooming import Parts
 
 _SLOTS = 2
 
@@ -67,12 +66,16 @@ class TensorrtEngine(ExportedEngine):
                 )
             self._engine = engine
             names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+            given = self._inputs()
             outputs = {
-                name: trt.nptype(engine.get_tensor_dtype(name)) for name in names if name != INPUT
+                name: trt.nptype(engine.get_tensor_dtype(name))
+                for name in names
+                if name not in given
             }
-            read = outputs_read(list(outputs), self.description)
+            self._read = outputs_read(list(outputs), self.description)
+            self._read_again = outputs_read_again(list(outputs))
             self._slots = [
-                _Slot(cuda, engine.create_execution_context(), outputs, read) for _ in range(_SLOTS)
+                _Slot(cuda, engine.create_execution_context(), outputs) for _ in range(_SLOTS)
             ]
         finally:
             self._cuda_context.pop()
@@ -80,16 +83,22 @@ class TensorrtEngine(ExportedEngine):
     def _network(self, pixels: Pixels) -> Outputs:
         return next(self._networks(iter((pixels,))))
 
+    def _network_again(self, parts: Parts) -> Outputs:
+        return next(self._computed(iter((self._inputs(parts=parts),)), self._read_again))
+
     def _networks(self, batches: Iterator[Pixels]) -> Iterator[Outputs]:
+        yield from self._computed(map(self._inputs, batches), self._read)
+
+    def _computed(self, batches: Iterator[Inputs], read: list[str]) -> Iterator[Outputs]:
         running: deque[_Slot] = deque()
         free = deque(self._slots)
-        for pixels in batches:
+        for inputs in batches:
             if not free:
                 yield self._finish(running, free)
             slot = free.popleft()
             self._cuda_context.push()
             try:
-                slot.start(pixels)
+                slot.start(inputs, read)
             finally:
                 self._cuda_context.pop()
             running.append(slot)
@@ -110,30 +119,35 @@ class TensorrtEngine(ExportedEngine):
 class _Slot:
     """What one batch in flight needs: a stream, an execution context, pinned and device memory.
 
-    ``outputs``: types by name of all that the plan gives; ``read``: which of them are copied back.
+    ``outputs``: types by name of all that the plan gives.
     """
 
-    def __init__(self, cuda: Any, context: Any, outputs: dict[str, Any], read: list[str]) -> None:
+    def __init__(self, cuda: Any, context: Any, outputs: dict[str, Any]) -> None:
         self._cuda = cuda
         self._context = context
         self._types = outputs
-        self._read = read
+        self._read: list[str] = []
         self._stream = cuda.Stream()
         self._memory: dict[str, tuple[Any, Any]] = {}  # by tensor: host array, device memory
 
-    def start(self, pixels: Pixels) -> None:
-        """Has copies and network run in the slot's stream, and does not wait for them."""
-        if not self._context.set_input_shape(INPUT, pixels.shape):
-            height, width = pixels.shape[1:3]
-            raise ValueError(f"tile: this plan takes no input of {height}x{width} pixels")
-        host, device = self._place(INPUT, pixels.shape, np.uint8)
-        host[:] = pixels
-        self._cuda.memcpy_htod_async(device, host, self._stream)
+    def start(self, inputs: Inputs, read: list[str]) -> None:
+        """Has copies and network run in the slot's stream, and does not wait for them.
+
+        ``read``: which of the outputs are copied back.
+        """
+        self._read = read
+        for name, values in inputs.items():
+            if not self._context.set_input_shape(name, values.shape):
+                height, width = values.shape[1:3]
+                raise ValueError(f"tile: this plan takes no input of {height}x{width} pixels")
+            host, device = self._place(name, values.shape, values.dtype)
+            host[:] = values
+            self._cuda.memcpy_htod_async(device, host, self._stream)
         for name, kind in self._types.items():
             self._place(name, tuple(self._context.get_tensor_shape(name)), kind)
         if not self._context.execute_async_v3(self._stream.handle):
             raise RuntimeError("TensorRT could not run the plan; see its messages above")
-        for name in self._read:
+        for name in read:
             host, device = self._memory[name]
             self._cuda.memcpy_dtoh_async(host, device, self._stream)
 

@@ -1,4 +1,4 @@
-"""RAZ-Net's second look without PyTorch: what it replaces, and one count of points and density.
+"""RAZ-Net's further looks without PyTorch: what they replace, and one count of points and density.
 
 The same as :mod:`fastcount.models.parts.zooming` and :mod:`~fastcount.models.parts.grid_fusion`,
 in the same precision.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,20 @@ ZOOM = 2
 
 Points = NDArray[np.float32]  # [N, 2] x, y
 Scores = NDArray[np.float32]  # [N]
-Look = Callable[[NDArray[np.uint8]], list[TileResult]]
+Parts = NDArray[np.float32]  # [N, h, w, 3] in [0, 1]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the zooming network sees in a part: points in its pixels, their scores, and the
+    ``attention`` (h, w) for the next look, None where there is none."""
+
+    points: Points
+    scores: Scores
+    attention: NDArray[np.float32] | None = None
+
+
+Look = Callable[[Parts], list[Seen]]
 
 
 def look_again(
@@ -33,24 +46,13 @@ def look_again(
 ) -> TileResult:
     """``result`` of Main-Net with the points of its most crowded regions replaced.
 
-    ``look``: for (N, h, w, 3) parts of a picture the points in each of them, in pixels of the part
-    enlarged twice.
+    ``look``: what the zooming network sees in parts of a picture that are enlarged twice.
     """
-    regions = propose_regions(attention)
-    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for number, (x1, y1, x2, y2) in enumerate(regions.tolist()):
-        by_size[y2 - y1, x2 - x1].append(number)
-    inner: dict[int, tuple[Points, Scores]] = {}
-    for numbers in by_size.values():
-        corners = regions[numbers].tolist()
-        parts = np.stack([picture[y1:y2, x1:x2] for x1, y1, x2, y2 in corners])
-        for number, seen in zip(numbers, look(parts), strict=True):
-            points, scores = _objects(seen)
-            half, zoomed = np.float32(0.5), np.float32(ZOOM)  # an index plus a half is a length
-            back = (points + half) / zoomed - half + regions[number, :2].astype(np.float32)
-            inner[number] = back, scores
-    found = [_objects(result), *(inner[i] for i in range(len(regions)))]
-    points, scores = _replaced(found, regions)
+    assert result.points is not None
+    assert result.scores is not None
+    pixels = picture.astype(np.float32) / np.float32(255)
+    first = Seen(result.points, result.scores, attention)
+    points, scores = _looked(first, pixels, look, zoom.depth - 1)
     if zoom.theta is None:
         return replace(result, count=float(len(points)), points=points, scores=scores)
     assert result.density is not None
@@ -60,10 +62,44 @@ def look_again(
     return replace(result, count=float(fused.sum()), density=fused, points=points, scores=scores)
 
 
-def _objects(result: TileResult) -> tuple[Points, Scores]:
-    assert result.points is not None
-    assert result.scores is not None
-    return result.points, result.scores
+def _looked(
+    seen: Seen, picture: NDArray[np.float32], look: Look, further: int
+) -> tuple[Points, Scores]:
+    """The points of ``seen``, those in crowded regions replaced by ``further`` looks at them."""
+    if further == 0:
+        return seen.points, seen.scores
+    assert seen.attention is not None
+    regions = propose_regions(seen.attention)
+    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, (x1, y1, x2, y2) in enumerate(regions.tolist()):
+        by_size[y2 - y1, x2 - x1].append(number)
+    inner: dict[int, tuple[Points, Scores]] = {}
+    for numbers in by_size.values():
+        corners = regions[numbers].tolist()
+        parts = enlarged(np.stack([picture[y1:y2, x1:x2] for x1, y1, x2, y2 in corners]))
+        for number, part, again in zip(numbers, parts, look(parts), strict=True):
+            points, scores = _looked(again, part, look, further - 1)
+            half, zoomed = np.float32(0.5), np.float32(ZOOM)  # an index plus a half is a length
+            back = (points + half) / zoomed - half + regions[number, :2].astype(np.float32)
+            inner[number] = back, scores
+    ordered = [inner[number] for number in range(len(regions))]
+    return _replaced([(seen.points, seen.scores), *ordered], regions)
+
+
+def enlarged(parts: Parts) -> Parts:
+    """(N, h, w, C) to (N, 2 h, 2 w, C), bilinear: the middles of pixels stay where they are."""
+    return _doubled(_doubled(parts, axis=2), axis=1)
+
+
+def _doubled(values: Parts, axis: int) -> Parts:
+    values = np.moveaxis(values, axis, 0)
+    before = np.concatenate([values[:1], values[:-1]])
+    behind = np.concatenate([values[1:], values[-1:]])
+    near, far = np.float32(0.75), np.float32(0.25)
+    double = np.empty((2 * len(values), *values.shape[1:]), np.float32)
+    double[0::2] = far * before + near * values
+    double[1::2] = near * values + far * behind
+    return np.moveaxis(double, 0, axis)
 
 
 def _replaced(found: list[tuple[Points, Scores]], regions: Regions) -> tuple[Points, Scores]:

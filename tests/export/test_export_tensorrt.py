@@ -16,7 +16,7 @@ from fastcount.export import tensorrt as exporter
 from fastcount.export.parity import TOLERANCES, Parity
 from fastcount.export.run import Written
 from fastcount.runtime import Tiling, tensorrt_engine
-from fastcount.runtime.description import Description
+from fastcount.runtime.description import Description, Zoom
 
 # What a variable or attribute of ours holds: the class of TensorRT's that it is an object of.
 CLASSES = {
@@ -150,9 +150,18 @@ FREE = Description("mcnn", Tiling(tile=(1000, 300), align=16), 4, batch=2)
 
 
 def test_input_shapes() -> None:
-    assert exporter.input_shapes(FREE) == ((2, 16, 16, 3), (2, 512, 288, 3), (2, 992, 288, 3))
+    images = (2, 16, 16, 3), (2, 512, 288, 3), (2, 992, 288, 3)
+    assert exporter.input_shapes(FREE) == {"images": images}
     fixed = (2, 64, 96, 3)
-    assert exporter.input_shapes(replace(FREE, size=(64, 96))) == (fixed, fixed, fixed)
+    shapes = exporter.input_shapes(replace(FREE, size=(64, 96)))
+    assert shapes == {"images": (fixed, fixed, fixed)}
+
+
+def test_input_shapes_of_parts() -> None:
+    for size, depth, most in ((None, 2, (2000, 600)), ((64, 96), 3, (256, 384))):
+        shapes = exporter.input_shapes(replace(FREE, size=size, zoom=Zoom(None, depth)))
+        usual = tuple(min(512, side) for side in most)
+        assert shapes["parts"] == ((2, 2, 2, 3), (2, *usual, 3), (2, *most, 3))
 
 
 def test_a_plan_that_fell_back_is_an_error() -> None:

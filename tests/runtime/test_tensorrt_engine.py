@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import fake_tensorrt
 import numpy as np
 import pytest
 
-from fastcount.runtime import Counter, Tiling
-from fastcount.runtime.description import Description
+from fastcount.runtime import Counter, TileResult, Tiling
+from fastcount.runtime.description import Description, Zoom
 from fastcount.runtime.tensorrt_engine import TensorrtEngine
+from fastcount.runtime.zooming import Seen, look_again
 
 DESCRIPTION = Description("sum", Tiling(tile=(64, 64), margin=0, align=16, fill=(0, 0, 0)), None)
 
@@ -59,6 +61,30 @@ def test_memory_is_kept_and_grows_with_the_input(engine: TensorrtEngine) -> None
     assert len(fake_tensorrt.MEMORY) > held
     with pytest.raises(ValueError, match="this plan takes no input of 80x32"):
         engine.run(np.zeros((1, 80, 32, 3), np.uint8))
+
+
+def test_parts_are_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each network runs with next to nothing for the other; the points are both networks'."""
+    fake_tensorrt.install(monkeypatch)
+    (tmp_path / "m.plan").write_bytes(b"two")
+    description = replace(DESCRIPTION, batch=2, locates="points", zoom=Zoom(None))
+    engine = TensorrtEngine(tmp_path / "m.plan", description=description)
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+
+    def look(parts: np.ndarray) -> list[Seen]:
+        found = fake_tensorrt.looked({"images": picture[None], "parts": parts})
+        return [
+            Seen(points, scores)
+            for points, scores in zip(found["zoomed_points"], found["zoomed_scores"], strict=True)
+        ]
+
+    corner = np.zeros((1, 2), np.float32)
+    first = TileResult(1.0, points=corner, scores=np.full(1, 0.25, np.float32))
+    known = look_again(first, np.ones((32, 32), np.float32), picture, look, Zoom(None))
+    (result,) = engine.run(picture[None])
+    assert result.count == known.count > 2
+    np.testing.assert_array_equal(result.points, known.points)
+    np.testing.assert_allclose(result.scores, known.scores, rtol=1e-5)
 
 
 def test_a_plan_for_another_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

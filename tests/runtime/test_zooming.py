@@ -1,29 +1,20 @@
-"""RAZ-Net's second look in numpy: the same as PyTorch's, part by part."""
+"""RAZ-Net's further looks in numpy: the same as PyTorch's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from fastcount.models.parts import grid_fusion, zooming
-from fastcount.models.parts.region_proposals import propose_regions
-from fastcount.models.parts.zooming import Located
+from fastcount.models import create_model
+from fastcount.models.raznet import RAZNet, RAZNetOutput
 from fastcount.runtime.description import Description, Zoom
 from fastcount.runtime.engine import TileResult
 from fastcount.runtime.regions import _draws
 from fastcount.runtime.tiling import Tiling
-from fastcount.runtime.zooming import look_again
-
-
-def spots(seed: int, size: tuple[int, int], number: int) -> np.ndarray:
-    """(H, W) hills of a few pixels at random places."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    hills = np.zeros(size)
-    for y, x in rng.uniform(0, size, (number, 2)):
-        hills += rng.uniform(0.1, 1) * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 40)
-    return hills.astype(np.float32)
+from fastcount.runtime.zooming import ZOOM, Seen, enlarged, look_again
 
 
 @pytest.mark.parametrize("number", [1, 200, 1000])
@@ -37,7 +28,7 @@ def test_numbers_are_those_that_pytorch_draws(number: int) -> None:
 def test_nothing_to_look_at() -> None:
     result = TileResult(0.0, points=np.zeros((0, 2), np.float32), scores=np.zeros(0, np.float32))
 
-    def look(parts: np.ndarray) -> list[TileResult]:
+    def look(parts: np.ndarray) -> list[Seen]:
         raise AssertionError("there is no region to look at")
 
     picture = np.zeros((40, 50, 3), np.uint8)
@@ -45,50 +36,74 @@ def test_nothing_to_look_at() -> None:
     assert again.count == 0
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_points_and_fusion_are_those_of_pytorch(seed: int) -> None:
-    """What the second network sees is made up from the part it is given: the brightest pixels."""
-    rng = np.random.default_rng(seed)
-    height, width, stride = 72, 96, 8
-    attention = spots(seed, (height, width), 4)
-    picture = rng.integers(0, 256, (height, width, 3), np.uint8)
-    points = rng.uniform(0, (width - 1, height - 1), (60, 2)).astype(np.float32)
-    scores = rng.uniform(0.5, 1, 60).astype(np.float32)
-    density = rng.uniform(0, 2, (height // stride, width // stride)).astype(np.float32)
-    theta = torch.linspace(0, 9, 16).view(4, 4)
+def test_parts_are_enlarged_as_by_pytorch() -> None:
+    parts = np.random.default_rng(0).random((3, 5, 9, 3), np.float32)
+    images = torch.from_numpy(parts).permute(0, 3, 1, 2)
+    known = F.interpolate(images, scale_factor=ZOOM, mode="bilinear", align_corners=False)
+    np.testing.assert_allclose(enlarged(parts), known.permute(0, 2, 3, 1).numpy(), atol=1e-6)
+    one = parts[:, :1, :1]
+    np.testing.assert_array_equal(enlarged(one), np.broadcast_to(one, (3, 2, 2, 3)))
 
-    def bright(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        y, x = np.nonzero(part[..., 0] > 250)
-        return np.stack([2 * x, 2 * y + 1], axis=1).astype(np.float32), np.ones(len(x), np.float32)
 
-    def look(parts: np.ndarray) -> list[TileResult]:
-        found = [bright(part) for part in parts]
-        return [TileResult(len(own), points=own, scores=sure) for own, sure in found]
+class Bright(nn.Module):
+    """In place of the zooming network: points where red is bright, crowds where green is."""
 
-    first = TileResult(60.0, density=density, stride=stride, points=points, scores=scores)
-    again = look_again(first, attention, picture, look, Zoom(tuple(map(tuple, theta.tolist()))))
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        green = F.avg_pool2d(images[:, 1:2], 9, stride=1, padding=4, count_include_pad=False)
+        return 20 * (images[:, :1] - 0.6), 60 * (green - 0.55)
 
-    regions = propose_regions(torch.from_numpy(attention))
-    assert len(regions) > 1
-    inner = []
-    for region in regions:
-        x1, y1, x2, y2 = region.tolist()
-        own, sure = map(torch.from_numpy, bright(picture[y1:y2, x1:x2]))
-        inner.append(Located(zooming.out_of_region(own, region), sure))
-    known = zooming.replace_inside(
-        Located(torch.from_numpy(points), torch.from_numpy(scores)), regions, inner
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("report", ["fusion", "localization"])
+def test_further_looks_are_those_of_pytorch(depth: int, report: str) -> None:
+    """The network and its peaks are PyTorch's; regions, parts and what is replaced are compared."""
+    rng = np.random.default_rng(depth)
+    picture = rng.integers(0, 256, (72, 96, 3), np.uint8)
+    model = create_model("raznet", width=1 / 16, stage="zoom", depth=depth, report=report)
+    assert isinstance(model, RAZNet)
+    model.zoom = Bright()  # type: ignore[assignment]
+    model.theta.copy_(torch.linspace(0, 9, 16).view(4, 4))
+    images = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+    density = torch.from_numpy(rng.uniform(0, 2, (1, 1, 9, 12)).astype(np.float32))
+    logits = torch.from_numpy(rng.normal(size=(1, 1, 72, 96)).astype(np.float32))
+    output = RAZNetOutput(images, density, logits, Bright()(images)[1])
+
+    def look(parts: np.ndarray) -> list[Seen]:
+        large = torch.from_numpy(parts).permute(0, 3, 1, 2)
+        logits, attention = Bright()(large)
+        found = model._locate(large, logits, None, 1)
+        crowded = attention.sigmoid().numpy()[:, 0]
+        return [
+            Seen(one.points.numpy(), one.scores.numpy(), own)
+            for one, own in zip(found, crowded, strict=True)
+        ]
+
+    (main,) = model.locate(output, 1)
+    first = TileResult(
+        float(len(main.points)),
+        density=density[0, 0].numpy(),
+        stride=model.stride,
+        points=main.points.numpy(),
+        scores=main.scores.numpy(),
     )
-    np.testing.assert_array_equal(again.points, known.points.numpy())
-    np.testing.assert_array_equal(again.scores, known.scores.numpy())
-    cells = (height // stride, width // stride)
-    located = grid_fusion.points_per_cell([known.points], cells, stride)
-    fused = grid_fusion.fuse(torch.from_numpy(density)[None, None], located, theta)
-    np.testing.assert_array_equal(again.density, fused[0, 0].numpy())
-    assert again.count == pytest.approx(float(fused.sum()), rel=1e-6)
+    theta = tuple(map(tuple, model.theta.tolist())) if report == "fusion" else None
+    assert output.attention is not None
+    attention = output.attention[0, 0].sigmoid().numpy()
+    again = look_again(first, attention, picture, look, Zoom(theta, depth))
+
+    (known,) = model.decode(output)
+    (before,) = model.locate(output, depth - 1)
+    assert known.points is not None
+    assert not np.array_equal(before.points.numpy(), known.points)
+    np.testing.assert_allclose(again.points, known.points, atol=1e-4)
+    np.testing.assert_allclose(again.scores, known.scores, atol=1e-5)
+    assert again.count == pytest.approx(known.count, rel=1e-6)
+    if report == "fusion":
+        np.testing.assert_allclose(again.density, known.density, atol=1e-6)
 
 
 def test_a_description_keeps_what_is_done_with_the_second_look() -> None:
     tiling = Tiling(mode="overlap", tile=(64, 64), margin=8, align=8)
-    for zoom in (None, Zoom(None), Zoom(((1.5, float(np.finfo(np.float32).max)), (0.0, -2.0)))):
+    for zoom in (None, Zoom(None, 3), Zoom(((1.5, float(np.finfo(np.float32).max)), (0.0, -2.0)))):
         written = Description("raznet", tiling, 8, locates="points", zoom=zoom).to_json()
         assert Description.from_json(written, "here").zoom == zoom
