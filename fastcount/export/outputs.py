@@ -9,7 +9,8 @@ RAZ-Net that zooms has no ``count``, which the runtime makes of what both its ne
 graph gives Main-Net's ``density``, ``points``, ``scores``, ``found`` and ``attention`` (B, 1, H,
 W) in [0, 1], and for a second input, enlarged parts of a picture, what the zooming network finds:
 ``zoomed_points``, ``zoomed_scores``, ``zoomed_found`` and, where there are looks after that,
-``zoomed_attention``. Neither of the two needs the other.
+``zoomed_attention``. Neither needs the other: ONNX Runtime and OpenVINO run one alone, a .pt2 file
+and a plan both, with next to nothing for the one that is not asked.
 """
 
 from __future__ import annotations
