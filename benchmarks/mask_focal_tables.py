@@ -2,7 +2,8 @@
 
     python benchmarks/mask_focal_tables.py --table 7 --train SPEC --test SPEC --output DIR
         [--rows NAME...] [--seeds 0 1 2 3 4] [--backbone NAME --weights PATH --channels N]
-        [--resize FACTOR --scale LOW HIGH] [--steps N --batch N --crop N --lr RATE] [--ap]
+        [--resize FACTOR --scale LOW HIGH] [--steps N --batch N --crop N --lr RATE] [--epsilon E]
+        [--ap]
 
 Every row is trained on the same crops of the same pictures for the same number of steps; its score
 threshold is chosen on a validation split of ``--train``, from which pictures that ``--test`` holds
@@ -52,7 +53,7 @@ from fastcount.training.score_threshold import choose_score_threshold
 Numbers = tuple[float, ...]
 SETTINGS = (  # those that a result depends on
     *("train", "test", "backbone", "weights", "channels", "levels", "yolo", "resize", "scale"),
-    *("steps", "batch", "crop", "lr", "validation"),
+    *("steps", "batch", "crop", "lr", "epsilon", "validation"),
 )
 
 
@@ -256,6 +257,7 @@ def run(row: Row, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     )
     torch.manual_seed(seed)
     options: dict[str, Any] = {**row.options, "classes": list(dataset.classes)}
+    options["epsilon"] = arguments.epsilon
     if row.model == "yolov5":
         options["size"] = arguments.yolo
     else:
@@ -313,6 +315,7 @@ def main(arguments_given: list[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=512)
     parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--epsilon", type=float, default=6.0, help="of eq. 10; the paper's is 6")
     parser.add_argument("--validation", type=float, default=0.1, help="share of --train")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--ap", action="store_true", help="also COCO's AP")

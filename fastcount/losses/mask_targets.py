@@ -42,10 +42,12 @@ def box_heatmap(
     offset: float = 0.5,
     reduce: str = "sum",
     eta: float = 1.0,
+    epsilon: float = 6.0,
 ) -> Tensor:
     """Gaussian heat map of boxes, one map a class: section 4.3.1 of Zhong et al., Mask Focal Loss.
 
-    The width of each kernel follows eq. 10 from the box in cells; ``eta`` widens small objects.
+    The width of each kernel follows eq. 10 from the box in cells; ``eta`` widens small objects,
+    ``epsilon`` narrows all.
     ``reduce="sum"`` adds kernels up to at most 1, as mask focal loss has it; ``"max"`` keeps the
     greatest, as CenterNet has it. The cell of each object is exactly 1 (sums of kernels reach 1
     elsewhere too where objects are crowded).
@@ -66,7 +68,7 @@ def box_heatmap(
     return gaussian_heatmap(
         [grid_centres(each, size, stride, offset).float() for each in boxes],
         size,
-        [small_object_sigma(each.float(), eta=eta) for each in sides],
+        [small_object_sigma(each.float(), eta=eta, epsilon=epsilon) for each in sides],
         labels=list(labels),
         num_classes=num_classes,
         reduce=reduce,

@@ -61,7 +61,8 @@ class CenterNet(BoxDetector):
         loss: the heat map's: ``"focal"`` (eq. 3), ``"mask_focal"`` (eq. 6) or
             ``"mask_focal_poly"`` (eq. 7). With the latter two kernels add up and the mask is the
             inside of the boxes.
-        gamma, beta: exponents of that loss; None: the best of the paper's tables.
+        gamma, beta: exponents of that loss; None: the best of the paper's tables. epsilon: how
+            narrow the heat map's kernels are, see :class:`FocalChoice`.
         classes, score_threshold: see :class:`BoxDetector`.
         nms_threshold: of two boxes of a class that overlap by more (IoU) the one of lower score
             goes; 1 keeps all, as CenterNet has it.
@@ -81,6 +82,7 @@ class CenterNet(BoxDetector):
         loss: FocalName = "focal",
         gamma: float | None = None,
         beta: float | None = None,
+        epsilon: float = 6.0,
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
         nms_threshold: float = 0.5,
@@ -89,7 +91,7 @@ class CenterNet(BoxDetector):
         weights: str | None = None,
     ) -> None:
         super().__init__(classes, score_threshold)
-        self.focal = FocalChoice(loss, gamma=gamma, beta=beta)
+        self.focal = FocalChoice(loss, gamma=gamma, beta=beta, epsilon=epsilon)
         self.nms_threshold = nms_threshold
         self.backbone = Backbone(backbone, weights)
         self.normalize = Normalize(self.backbone.mean, self.backbone.std)
@@ -160,6 +162,7 @@ class CenterNet(BoxDetector):
             stride=self.stride,
             num_classes=classes,
             reduce="sum" if self.focal.masked else "max",
+            epsilon=self.focal.epsilon,
         )
         mask = keep = None
         if self.focal.masked:

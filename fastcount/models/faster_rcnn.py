@@ -57,7 +57,8 @@ class FasterRCNN(BoxDetector):
         backbone, weights: of :class:`fastcount.models.parts.pyramid.BackbonePyramid`.
         loss: of the proposals' objectness: ``"cross_entropy"``, torchvision's own on a sample of
             anchors, or a focal loss on all. The second stage learns by cross entropy.
-        gamma, beta: exponents of a focal loss; None for the paper's best.
+        gamma, beta, epsilon: of a focal loss, see
+            :class:`fastcount.models.parts.focal_choice.FocalChoice`.
         classes, score_threshold: see :class:`BoxDetector`.
         nms_threshold: of two boxes that overlap by more (IoU) the one of lower score goes.
         proposals: how many go on to the second stage in each tile, and how many of each level
@@ -73,6 +74,7 @@ class FasterRCNN(BoxDetector):
         loss: LossName = "cross_entropy",
         gamma: float | None = None,
         beta: float | None = None,
+        epsilon: float = 6.0,
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
         nms_threshold: float = 0.5,
@@ -85,7 +87,9 @@ class FasterRCNN(BoxDetector):
         super().__init__(classes, score_threshold)
         if loss not in get_args(LossName):
             raise ValueError(f"loss: need one of {', '.join(get_args(LossName))}, got {loss!r}")
-        self.focal = None if loss == "cross_entropy" else FocalChoice(loss, gamma=gamma, beta=beta)
+        self.focal = None
+        if loss != "cross_entropy":
+            self.focal = FocalChoice(loss, gamma=gamma, beta=beta, epsilon=epsilon)
         self.backbone = BackbonePyramid(backbone, channels, tuple(levels), weights)
         self.normalize = Normalize(self.backbone.mean, self.backbone.std)
         self.strides = [2**level for level in levels]
@@ -215,7 +219,9 @@ class FasterRCNN(BoxDetector):
             BoxTruth(truth.boxes, torch.zeros_like(truth.labels), truth.ignored) for truth in truths
         ]
         sizes = [(one.shape[-2], one.shape[-1]) for one in output.objectness]
-        heat, mask = matched_heatmap(matched, anything, sizes, self.strides, 1, 0.0)
+        heat, mask = matched_heatmap(
+            matched, anything, sizes, self.strides, 1, 0.0, epsilon=focal.epsilon
+        )
         keep = (matched != -2)[..., None]
         elsewhere = outside((anchors[:, :2] + anchors[:, 2:]) / 2, truths)
         if elsewhere is not None:

@@ -77,7 +77,7 @@ class YOLOv5(DenseDetector):
         size: ``"n"``, ``"s"``, ``"m"``, ``"l"`` or ``"x"``, the paper's.
         anchor_scale: factor of the COCO models' anchors (10x13 to 373x326 pixels).
         nms_threshold: of two boxes that overlap by more (IoU) the one of lower score goes.
-        loss, gamma, beta, classes, score_threshold: see
+        loss, gamma, beta, epsilon, classes, score_threshold: see
             :class:`fastcount.models.parts.pyramid_detector.PyramidDetector`. A detection scores
             objectness times class.
 
@@ -93,6 +93,7 @@ class YOLOv5(DenseDetector):
         loss: FocalName = "focal",
         gamma: float | None = None,
         beta: float | None = None,
+        epsilon: float = 6.0,
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
         nms_threshold: float = 0.5,
@@ -107,6 +108,7 @@ class YOLOv5(DenseDetector):
             loss=loss,
             gamma=gamma,
             beta=beta,
+            epsilon=epsilon,
             classes=classes,
             score_threshold=score_threshold,
         )

@@ -77,6 +77,8 @@ def test_heatmap_sums_kernels_and_clamps() -> None:
     assert summed[0, 0, 3, 5].item() == pytest.approx(one[1] + one[2], rel=1e-5)
     assert highest[0, 0, 3, 5].item() == pytest.approx(one[1], rel=1e-5)
     assert summed.max() == 1
+    narrow = box_heatmap([close], [labels], SIZE, epsilon=12.0, **options)
+    assert narrow[0, 0, 3, 5].item() == pytest.approx(one[1] ** 4, rel=1e-5)
 
 
 def test_objects_at_the_rim_have_a_cell() -> None:

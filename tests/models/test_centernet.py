@@ -46,6 +46,8 @@ def test_shapes_and_refusals() -> None:
         model.loss(output, [{"count": 0.0, "points": torch.zeros(0, 2)}] * 2)
     with pytest.raises(ValueError, match="need one of focal, mask_focal, mask_focal_poly"):
         create_model("centernet", **COMPACT, loss="dice")
+    with pytest.raises(ValueError, match="epsilon: need a number > 0, got 0"):
+        create_model("centernet", **COMPACT, epsilon=0)
     with pytest.raises(ValueError, match="no feature network 'dla'"):
         create_model("centernet", backbone="dla")
     with pytest.raises(ValueError, match="score_threshold"):

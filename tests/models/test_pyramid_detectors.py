@@ -120,6 +120,26 @@ def test_target_of_anchors_is_the_heat_map_of_their_level() -> None:
     assert (target[~mask] == 0).all()
 
 
+@pytest.mark.parametrize("name", [*COMPACT, "centernet"])
+def test_narrower_kernels_are_learnt(name: str) -> None:
+    """Two objects so large and close that their hills run together at the paper's width."""
+    boxes = torch.tensor([[0.0, 0, 120, 120], [16, 16, 128, 128]])
+    target = {"count": 2.0, "boxes": boxes}
+    images = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for epsilon in (6.0, 24.0):
+        torch.manual_seed(0)
+        options = {"loss": "mask_focal", "epsilon": epsilon}
+        if name == "centernet":
+            small = {"backbone": "mobilenetv3_small_100", "width": 16, "head_width": 16}
+            model: Any = create_model(name, **small, **options)
+        else:
+            model = compact(name, **options)
+        torch.manual_seed(0)
+        losses.append(model.eval().loss(model(images), [target])["loss"].item())
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["fcos", "retinanet", "foveabox", "yolov5"])
 @pytest.mark.parametrize("loss", MASKED)
 def test_ignored_anchors_take_no_gradient(name: str, loss: str) -> None:

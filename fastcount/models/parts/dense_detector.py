@@ -44,13 +44,15 @@ def matched_heatmap(
     strides: Sequence[int],
     num_classes: int,
     offset: float,
+    *,
+    epsilon: float = 6.0,
 ) -> tuple[Tensor, Tensor]:
     """Target and mask, (B, A, C) each, of mask focal loss for a detector with anchors.
 
     The mask holds the anchors that learn a box, at its class. The target there is the Gaussian
     heat map of their level, drawn of the boxes that anchors of that level learn; outside the
     mask it is 0. Anchors of level l are ``sizes[l]`` cells, row by row, with the same number in
-    each cell; ``offset`` says where in a cell they stand, see
+    each cell; ``offset`` says where in a cell they stand, ``epsilon`` how narrow kernels are, see
     :mod:`fastcount.losses.mask_targets`.
     """
     batch, anchors = matched.shape
@@ -73,6 +75,7 @@ def matched_heatmap(
             stride=stride,
             num_classes=num_classes,
             offset=offset,
+            epsilon=epsilon,
         )
         target[:, begin:end] = heat.flatten(2).mT.repeat_interleave(each_cell, dim=1)
         begin = end
@@ -96,7 +99,7 @@ class DenseDetector(BoxDetector):
     Args:
         pyramid: a module with ``mean`` and ``std`` that makes one map for each of ``levels``.
         levels: rising; a cell of level l has 2^l pixels a side.
-        loss, gamma, beta: see :class:`fastcount.models.parts.focal_choice.FocalChoice`.
+        loss, gamma, beta, epsilon: see :class:`fastcount.models.parts.focal_choice.FocalChoice`.
         classes, score_threshold: see :class:`BoxDetector`.
 
     ``forward``: (B, 3, H, W) RGB in [0, 1], sides multiples of the coarsest stride.
@@ -112,11 +115,12 @@ class DenseDetector(BoxDetector):
         loss: FocalName,
         gamma: float | None,
         beta: float | None,
+        epsilon: float,
         classes: Sequence[str],
         score_threshold: float,
     ) -> None:
         super().__init__(classes, score_threshold)
-        self.focal = FocalChoice(loss, gamma=gamma, beta=beta)
+        self.focal = FocalChoice(loss, gamma=gamma, beta=beta, epsilon=epsilon)
         backbone: Any = pyramid  # its mean and std are plain attributes
         self.backbone = backbone
         self.normalize = Normalize(backbone.mean, backbone.std)
@@ -178,7 +182,13 @@ class DenseDetector(BoxDetector):
         if number_of_scores == 1:
             truths = [replace(one, labels=torch.zeros_like(one.labels)) for one in truths]
         target, mask = matched_heatmap(
-            matched, truths, output.sizes, self.strides, number_of_scores, self.offset
+            matched,
+            truths,
+            output.sizes,
+            self.strides,
+            number_of_scores,
+            self.offset,
+            epsilon=self.focal.epsilon,
         )
         number = float(max(1, int((matched >= 0).sum())))
         keep = outside(torch.cat(self.places(output)), truths)

@@ -22,16 +22,28 @@ class FocalChoice:
     """``loss``: ``"focal"`` (eq. 2, eq. 3 on a heat map), ``"mask_focal"`` (eq. 6) or
     ``"mask_focal_poly"`` (eq. 7), of Zhong et al., Mask Focal Loss.
 
-    ``gamma``, ``beta``: the exponents; None takes the paper's best for that loss.
-    Raises ``ValueError`` for another name.
+    ``gamma``, ``beta``: the exponents; None takes the paper's best for that loss. ``epsilon``: of
+    eq. 10, how narrow the kernels of the heat map are. The paper's 6 makes sigma a third of a
+    box's side, so that the hills of neighbours run together; 12 counted better wherever it was
+    tried (docs/results.md).
+
+    Raises ``ValueError`` for another name, and an ``epsilon`` that is not > 0.
     """
 
     def __init__(
-        self, loss: FocalName, *, gamma: float | None = None, beta: float | None = None
+        self,
+        loss: FocalName,
+        *,
+        gamma: float | None = None,
+        beta: float | None = None,
+        epsilon: float = 6.0,
     ) -> None:
         if loss not in _EXPONENTS:
             raise ValueError(f"loss: need one of {', '.join(get_args(FocalName))}, got {loss!r}")
+        if not epsilon > 0:
+            raise ValueError(f"epsilon: need a number > 0, got {epsilon}")
         self.name = loss
+        self.epsilon = epsilon
         self.gamma = _EXPONENTS[loss][0] if gamma is None else gamma
         self.beta = _EXPONENTS[loss][1] if beta is None else beta
 

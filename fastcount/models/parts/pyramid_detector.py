@@ -17,6 +17,7 @@ class PyramidOptions(TypedDict, total=False):
     loss: FocalName
     gamma: float | None
     beta: float | None
+    epsilon: float
     classes: Sequence[str]
     score_threshold: float
     levels: Sequence[int]
@@ -31,7 +32,8 @@ class PyramidDetector(DenseDetector):
         backbone, weights: of :class:`fastcount.models.parts.pyramid.BackbonePyramid`.
         levels, channels: of the pyramid; a cell of level l has 2^l pixels a side.
         loss: ``"focal"``, ``"mask_focal"`` or ``"mask_focal_poly"``; gamma, beta: its exponents,
-            None for the paper's best.
+            None for the paper's best; epsilon: how narrow the heat map's kernels are. See
+            :class:`fastcount.models.parts.focal_choice.FocalChoice`.
         classes, score_threshold: see :class:`BoxDetector`.
     """
 
@@ -42,6 +44,7 @@ class PyramidDetector(DenseDetector):
         loss: FocalName = "focal",
         gamma: float | None = None,
         beta: float | None = None,
+        epsilon: float = 6.0,
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
         levels: Sequence[int] = (3, 4, 5, 6, 7),
@@ -54,6 +57,7 @@ class PyramidDetector(DenseDetector):
             loss=loss,
             gamma=gamma,
             beta=beta,
+            epsilon=epsilon,
             classes=classes,
             score_threshold=score_threshold,
         )
