@@ -57,5 +57,5 @@ def _profile(model: CountingModel, size: tuple[int, int]) -> Profile:
         # On "meta" shapes go through the network without any arithmetic.
         return profile_model(copy.deepcopy(model).to("meta"), size)
     except NotImplementedError:
-        # What a network finds decides what it does next: that takes numbers.
+        # PyTorch's answer on "meta" where a network's path depends on values: with numbers, then.
         return profile_model(model, size)

@@ -81,8 +81,9 @@ def export_int8(
         folder = Path(name)
         exact = folder / "fp32.onnx"
         exact.write_bytes(to_onnx(subject.program, subject.description).SerializeToString())
-        tiles = list(_tiles(OnnxEngine(exact, "cpu"), calibration))
-        quantizer = Quantizer(exact, folder, _Watched(exact).inputs(tiles), symmetric=plan)
+        watched = _Watched(exact)
+        tiles = list(_tiles(watched, calibration))
+        quantizer = Quantizer(exact, folder, watched.inputs(tiles), symmetric=plan)
         trial = folder / "int8.onnx"
         without = _choose(quantizer, exact, trial, tiles, linear=_is_linear(model))
         graph = _described(trial, description)

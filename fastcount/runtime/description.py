@@ -87,7 +87,9 @@ class Description:
                     **document,
                 )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{where}: its description is broken ({error!r})") from error
+            raise ValueError(
+                f"{where}: its description is broken ({error!r}); export the model again"
+            ) from error
         raise ValueError(
             f"{where}: is of format {found!r}, this fastcount reads {FORMAT}; "
             "export the model again, or install the fastcount that wrote it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,13 @@ from fastcount.export import (
     export_onnx,
     export_openvino,
     export_pt2,
+    export_trt,
     int8,
 )
 from fastcount.export.graph import CountingGraph, describe
 from fastcount.export.outputs import MOST
+from fastcount.export.parity import SameTiles
+from fastcount.export.tensorrt import TensorrtMissing
 from fastcount.models import CountingModel, create_model, list_models
 from fastcount.predict import TorchEngine
 from fastcount.predict.program_engine import ProgramEngine
@@ -31,6 +35,7 @@ from fastcount.runtime import Counter, TileResult
 from fastcount.runtime.description import Description
 from fastcount.runtime.exported import InputShape
 from fastcount.runtime.found import tile_results
+from fastcount.runtime.onnx_engine import OnnxEngine
 
 
 def same(one: Counting | TileResult, other: Counting | TileResult) -> None:
@@ -124,30 +129,47 @@ def zooming(report: str, depth: int) -> CountingModel:
     [
         ("fusion", 2, Options(most=4000)),
         ("localization", 3, Options(most=4000)),
-        ("fusion", 3, Options(size=(64, 96), batch=2, most=4000)),
     ],
 )
 def test_raznet_looks_again(tmp_path: Path, report: str, depth: int, options: Options) -> None:
     """By every engine at hand, of pictures with regions smaller than the tracer's example."""
     for package in ("onnx", "onnxscript", "onnxruntime", "openvino"):
         pytest.importorskip(package)
-    writers = [("m.onnx", export_onnx), ("m.xml", export_openvino), ("m.pt2", export_pt2)]
-    for name, export in writers if depth == 2 else writers[:1]:
+    writers = (("m.onnx", export_onnx), ("m.xml", export_openvino), ("m.pt2", export_pt2))
+    for name, export in writers:
         written = export(zooming(report, depth), tmp_path / name, PICTURES, options)
         assert written.parity.passed
-        if options.size is not None:
-            continue  # what is cut otherwise counts otherwise, by PyTorch too
         engine = ProgramEngine(tmp_path / name) if name == "m.pt2" else None
         counter = Counter(engine) if engine else fastcount.load(tmp_path / name, device="cpu")
         changed = []
         for _, picture in PICTURES:
             known = Counter(TorchEngine(zooming(report, depth)))(picture)
+            assert known.points is not None
+            assert len(known.points) > 5
             same(known, counter(picture))
             alone = zooming(report, depth)
             alone.depth = depth - 1  # type: ignore[assignment]
-            less = Counter(TorchEngine(alone))(picture)
-            changed.append(not np.array_equal(less.points, known.points))  # type: ignore[arg-type]
+            less = Counter(TorchEngine(alone))(picture).points
+            assert less is not None
+            changed.append(not np.array_equal(less, known.points))
         assert any(changed)
+
+
+def test_a_zooming_network_of_a_given_size_for_tensorrt(tmp_path: Path) -> None:
+    """Without TensorRT as far as its ONNX file, which is checked before what is missing is told."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    if importlib.util.find_spec("tensorrt") is not None:
+        pytest.skip("TensorRT is installed here")
+    options = Options(size=(64, 96), batch=2, most=4000)
+    with pytest.raises(TensorrtMissing) as missing:
+        export_trt(zooming("fusion", 3), tmp_path / "m.plan", PICTURES, options)
+    assert missing.value.onnx.parity.passed
+    engine = OnnxEngine(missing.value.onnx.path, "cpu")
+    assert engine.shape == InputShape(2, (64, 96))
+    for _, picture in PICTURES:
+        known = Counter(SameTiles(TorchEngine(zooming("fusion", 3)), engine))(picture)
+        same(known, Counter(engine)(picture))
 
 
 def test_both_networks_in_8_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +210,8 @@ def test_a_model_that_could_look_again_and_does_not() -> None:
     model = zooming("fusion", 2)
     model.depth = 1  # type: ignore[assignment]
     tile = fitting(PICTURE)[None]
+    description = describe(model, size=None, batch=None, precision="fp32", most=MOST)
+    assert description.zoom is None
     same(TorchEngine(model).run(tile)[0], told(model, tile)[0])
 
 

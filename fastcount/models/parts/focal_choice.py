@@ -24,8 +24,8 @@ class FocalChoice:
 
     ``gamma``, ``beta``: the exponents; None takes the paper's best for that loss. ``epsilon``: of
     eq. 10, how narrow the kernels of the heat map are. The paper's 6 makes sigma a third of a
-    box's side, so that the hills of neighbours run together; with CenterNet 12 counted better on
-    both data sets that it was tried on (docs/results.md).
+    box's side, so that the hills of neighbours run together; in a crowd CenterNet counted better
+    with 12 and with 24 (docs/results.md).
 
     Raises ``ValueError`` for another name, and an ``epsilon`` that is not > 0.
     """
