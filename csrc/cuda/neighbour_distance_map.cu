@@ -1,15 +1,18 @@
-// Floor: 8 HW / stride^2 bytes written, 16 read a point; k distances a cell.
+// Floor: 8 HW / stride^2 bytes written, 16 read a point; k distances, k square roots and a division
+// a cell, in float64. Of the arithmetic a GPU with half as many float64 as float32 units takes
+// longer than of the bytes.
 //
-// A block answers 16 x 16 cells. First it bounds how far from the middle of its cells a point
-// can be and still be one of the k nearest of some cell: each eight of its 256 threads find the
-// nearest of their share of the points; the k-th least of these (for k above 32 of each thread's
-// own) is no less than the k-th nearest of all, and a cell is at most half a diagonal away from
-// the middle. The points within the bound (few, unless there are few at all) then go through
-// shared memory, and each cell keeps its nearest in registers: sorted values, so the order of
-// work does not show. For n points a tile costs 2 n / 256 distances a thread and those of its
-// own candidates. More than 16 neighbours are taken 16 at a time, each round those farther than
-// the last. On an H200, 64 maps of 1024 x 1024 with 1,000 points each, k = 3: 3.1 ms, 4 % of
-// what a copy moves.
+// A block answers a tile of cells, each of its warps a patch of it. First the block bounds how far
+// from the tile's middle a point can be and still be one of the k nearest of some cell: each eight
+// of its 256 threads find the nearest of their share of the points; the k-th least of these (for k
+// above 32 of each thread's own) is no less than the k-th nearest of all, and a cell is at most
+// half a diagonal away from the middle. The points within the bound (few, unless there are few at
+// all) go to shared memory, where each warp bounds them once more, around its patch's middle, and
+// offers those that are left to its cells. Each cell keeps its nearest in registers: sorted values,
+// so the order of work does not show. For n points a tile costs 2 n / 256 distances a thread.
+//
+// Up to 4 neighbours: tiles of 32 x 32 cells, four of a column to a lane, which share what they
+// read. More: tiles of 8 x 32, and 16 neighbours at a time, each round those farther than the last.
 #include "cuda/neighbour_distance_map.h"
 
 #include <algorithm>
@@ -23,10 +26,15 @@ namespace fastcount::cuda {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kSlack = 1.0 + 1e-9;  // more than rounding can add to the bound
-constexpr int kSide = 16;
-constexpr int kThreads = kSide * kSide;
-constexpr int kGroup = 8;  // threads whose least distance stands for them
+constexpr double kSlack = 1.0 + 1e-6;  // more than rounding to float32 can take from a bound
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / 32;
+constexpr int kWarpsAcross = 2;
+constexpr int kPatchCols = 16;
+constexpr int kTileCols = kPatchCols * kWarpsAcross;
+constexpr int kGroup = 8;    // threads whose least distance stands for them
+constexpr int kSpan = 1024;  // points of which the near ones are listed together
+constexpr unsigned kAllLanes = 0xFFFFFFFFu;
 
 struct CellGrid {
   std::int64_t height, width;  // pixels
@@ -38,50 +46,198 @@ struct CellGrid {
   }
 };
 
-__device__ __forceinline__ double distance_to(double2 point, double x, double y,
-                                              const CellGrid& grid) {
-  const bool inside = inside_axis(point.x, grid.width) && inside_axis(point.y, grid.height);
-  return inside ? squared_distance(point.x - x, point.y - y) : kInfinity;
+// Some cells: their middle, and how far the outermost one's centre is from it.
+struct Area {
+  double x, y, reach;
+
+  __device__ static Area of_cells(const CellGrid& grid, std::int64_t first_row,
+                                  std::int64_t first_col, int rows, int cols) {
+    const double down = grid.centre(first_row + rows - 1) - grid.centre(first_row);
+    const double across = grid.centre(first_col + cols - 1) - grid.centre(first_col);
+    return {grid.centre(first_col) + 0.5 * across, grid.centre(first_row) + 0.5 * down,
+            0.5 * sqrt(squared_distance(across, down))};
+  }
+
+  __device__ double squared_from(double2 point) const {
+    return squared_distance(point.x - x, point.y - y);
+  }
+};
+
+// Numbers that are not negative, as float32, compare like their bits.
+__device__ __forceinline__ unsigned ordered_bits(double squared) {
+  return __float_as_uint(static_cast<float>(squared));
 }
 
-// A squared distance from (x, y) beyond which no point matters to cells within `reach` of it.
-__device__ __forceinline__ double bound_of(const double2* points, std::int64_t count,
-                                           std::int64_t k, double x, double y, double reach,
-                                           const CellGrid& grid) {
-  __shared__ double least[kThreads];
-  __shared__ double bound;
-  const int thread = static_cast<int>(threadIdx.x);
-  double mine = kInfinity;
-  for (std::int64_t i = thread; i < count; i += kThreads) {
-    mine = fmin(mine, distance_to(points[i], x, y, grid));
+// A squared distance from the middle of `area` beyond which no point is among the k nearest of one
+// of its cells. count_within(bits) says how many of some squared distances from the middle have
+// `ordered_bits` up to that. The k-th least of them is found to five binary digits, from the top.
+template <typename Count>
+__device__ __forceinline__ double bound_around(const Area& area, std::int64_t k,
+                                               Count&& count_within) {
+  constexpr int kLastBit = 18;
+  unsigned least = 0;
+  for (int bit = 30; bit >= kLastBit; --bit) {
+    if (count_within(least | ((1u << bit) - 1u)) < k) least |= 1u << bit;
   }
-  // Where few are wanted it is enough to rank the least of each eight threads.
-  const bool few = k <= kThreads / kGroup;
-  if (few) {
-    for (int step = 1; step < kGroup; step *= 2) {
-      mine = fmin(mine, __shfl_xor_sync(0xFFFFFFFFu, mine, step));
-    }
-    if (thread % kGroup == 0) least[thread / kGroup] = mine;
-  } else {
-    least[thread] = mine;
+  least |= (1u << kLastBit) - 1u;
+  if (least >= ordered_bits(kInfinity)) return kInfinity;  // there are fewer than k
+  const double far =
+      (sqrt(static_cast<double>(__uint_as_float(least))) + 2.0 * area.reach) * kSlack;
+  return far * far;
+}
+
+// What a block and its warp look for.
+struct Search {
+  const double2* points;  // of the set
+  std::int64_t count, k;
+  CellGrid grid;
+  Area tile, patch;
+
+  __device__ double squared_from_tile(double2 point) const {
+    const bool inside = inside_axis(point.x, grid.width) && inside_axis(point.y, grid.height);
+    return inside ? tile.squared_from(point) : kInfinity;
   }
-  if (thread == 0) bound = kInfinity;
+};
+
+__device__ __forceinline__ double bound_of_tile(const Search& search) {
+  __shared__ unsigned least[kThreads / kGroup];
+  const auto thread = static_cast<int>(threadIdx.x);
+  double nearest = kInfinity;
+  for (std::int64_t i = thread; i < search.count; i += kThreads) {
+    nearest = fmin(nearest, search.squared_from_tile(search.points[i]));
+  }
+  unsigned own = ordered_bits(nearest);
+  if (search.k > kThreads / kGroup) {
+    return bound_around(search.tile, search.k,
+                        [own](unsigned most) { return __syncthreads_count(own <= most); });
+  }
+  for (int step = 1; step < kGroup; step *= 2) {
+    own = min(own, __shfl_xor_sync(kAllLanes, own, step));
+  }
+  if (thread % kGroup == 0) least[thread / kGroup] = own;
   __syncthreads();
-  const int ranked = few ? kThreads / kGroup : kThreads;
-  int rank = -1;  // no one
-  if (thread < ranked) {
-    mine = least[thread];
-    rank = 0;
-    for (int i = 0; i < ranked; ++i) {
-      if (least[i] < mine || (least[i] == mine && i < thread)) ++rank;
+  own = least[thread % 32];
+  return bound_around(search.tile, search.k, [own](unsigned most) {
+    return __popc(__ballot_sync(kAllLanes, own <= most));
+  });
+}
+
+// Calls offer(point) for all points that can be among the k nearest of a cell of the warp's patch,
+// and for few others. All threads of the block come here.
+template <typename Offer>
+__device__ __forceinline__ void offer_near(const Search& search, double bound, Offer&& offer) {
+  __shared__ double2 near[kSpan];
+  __shared__ int held;
+  const auto thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % 32;
+  double patch_bound = kInfinity;
+  for (std::int64_t start = 0; start < search.count; start += kSpan) {
+    if (thread == 0) held = 0;
+    __syncthreads();
+    const std::int64_t end = min(start + kSpan, search.count);
+    for (std::int64_t first = start; first < end; first += kThreads) {
+      const std::int64_t i = first + thread;
+      const double2 point = i < end ? search.points[i] : make_double2(-1.0, -1.0);
+      const double away = search.squared_from_tile(point);
+      const bool close = away < kInfinity && away <= bound;
+      const unsigned votes = __ballot_sync(kAllLanes, close);
+      int place = 0;
+      if (lane == 0 && votes != 0) place = atomicAdd(&held, __popc(votes));
+      place = __shfl_sync(kAllLanes, place, 0) + __popc(votes & ((1u << lane) - 1u));
+      if (close) near[place] = point;
     }
+    __syncthreads();
+
+    unsigned own = ordered_bits(kInfinity);
+    for (int j = lane; j < held; j += 32) {
+      own = min(own, ordered_bits(search.patch.squared_from(near[j])));
+    }
+    patch_bound = fmin(patch_bound, bound_around(search.patch, search.k, [own](unsigned most) {
+                         return __popc(__ballot_sync(kAllLanes, own <= most));
+                       }));
+    for (int first = 0; first < held; first += 32) {
+      const int j = first + lane;
+      const bool close = j < held && search.patch.squared_from(near[j]) <= patch_bound;
+      for (unsigned left = __ballot_sync(kAllLanes, close); left != 0; left &= left - 1) {
+        offer(near[first + __ffs(static_cast<int>(left)) - 1]);
+      }
+    }
+    __syncthreads();
   }
-  if (rank == k - 1) {
-    const double far = (sqrt(mine) + 2.0 * reach) * kSlack;
-    bound = far * far;
+}
+
+// Where a thread's cells are: kRows of a column, the first of them at (row, col).
+template <int kRows>
+struct Place {
+  Search search;
+  std::int64_t set, row, col;
+
+  static constexpr int kPatchRows = 32 / kPatchCols * kRows;
+  static constexpr int kTileRows = kPatchRows * kWarps / kWarpsAcross;
+
+  __device__ static Place of_thread(const double2* points, const SetTable& table, std::int64_t k,
+                                    const CellGrid& grid) {
+    const auto thread = static_cast<int>(threadIdx.x);
+    const int lane = thread % 32;
+    const int warp = thread / 32;
+    const auto across = static_cast<unsigned>((grid.cols + kTileCols - 1) / kTileCols);
+    const std::int64_t tile_row = std::int64_t{blockIdx.x / across} * kTileRows;
+    const std::int64_t tile_col = std::int64_t{blockIdx.x % across} * kTileCols;
+    const std::int64_t patch_row = tile_row + warp / kWarpsAcross * kPatchRows;
+    const std::int64_t patch_col = tile_col + warp % kWarpsAcross * kPatchCols;
+    const auto set = static_cast<int>(blockIdx.y);
+    return {{points + table.starts[set], table.starts[set + 1] - table.starts[set], k, grid,
+             Area::of_cells(grid, tile_row, tile_col, kTileRows, kTileCols),
+             Area::of_cells(grid, patch_row, patch_col, kPatchRows, kPatchCols)},
+            table.first_set + set,
+            patch_row + lane / kPatchCols * kRows,
+            patch_col + lane % kPatchCols};
   }
-  __syncthreads();
-  return bound;
+
+  __device__ void write(int r, double sum, std::int64_t found, double* maps) const {
+    const CellGrid& grid = search.grid;
+    if (row + r >= grid.rows || col >= grid.cols) return;
+    maps[(set * grid.rows + row + r) * grid.cols + col] =
+        found > 0 ? sum / static_cast<double>(found) : kInfinity;
+  }
+};
+
+// The k = kHeld nearest of each cell.
+template <int kHeld>
+__global__ void __launch_bounds__(kThreads)
+    measure_few(const double2* points, SetTable table, CellGrid grid, double* maps) {
+  constexpr int kRows = 4;
+  const auto place = Place<kRows>::of_thread(points, table, kHeld, grid);
+  const double x = grid.centre(place.col);
+  double y[kRows];
+  double best[kRows][kHeld];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    y[r] = grid.centre(place.row + r);
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j) best[r][j] = kInfinity;
+  }
+  offer_near(place.search, bound_of_tile(place.search), [&](double2 point) {
+    const double dx = point.x - x;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      double squared = squared_distance(dx, point.y - y[r]);
+#pragma unroll
+      for (int j = 0; j < kHeld; ++j) keep_smaller(best[r][j], squared);
+    }
+  });
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    double sum = 0.0;
+    int found = 0;
+#pragma unroll
+    for (int j = 0; j < kHeld; ++j) {
+      if (best[r][j] == kInfinity) continue;
+      sum += sqrt(best[r][j]);
+      ++found;
+    }
+    place.write(r, sum, found, maps);
+  }
 }
 
 // The least kHeld distances above a floor, and how many lie on it.
@@ -105,56 +261,22 @@ struct Nearest {
   }
 };
 
-template <int kHeld>
 __global__ void __launch_bounds__(kThreads)
-    measure(const double2* points, SetTable table, std::int64_t k, CellGrid grid,
-            std::int64_t tiles_across, double* maps) {
-  __shared__ double2 near[kThreads];
-  __shared__ int warp_counts[kThreads / 32];
-  const int set = static_cast<int>(blockIdx.y);
-  const double2* own = points + table.starts[set];
-  const std::int64_t count = table.starts[set + 1] - table.starts[set];
-  const std::int64_t first_row = blockIdx.x / tiles_across * kSide;
-  const std::int64_t first_col = blockIdx.x % tiles_across * kSide;
-  const std::int64_t row = first_row + threadIdx.x / kSide;
-  const std::int64_t col = first_col + threadIdx.x % kSide;
-  const double x = grid.centre(col);
-  const double y = grid.centre(row);
-  const double middle_x = 0.5 * (grid.centre(first_col) + grid.centre(first_col + kSide - 1));
-  const double middle_y = 0.5 * (grid.centre(first_row) + grid.centre(first_row + kSide - 1));
-  const double half = 0.5 * static_cast<double>((kSide - 1) * grid.stride);
-  const double bound =
-      bound_of(own, count, k, middle_x, middle_y, sqrt(squared_distance(half, half)), grid);
-
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
+    measure_many(const double2* points, SetTable table, std::int64_t k, CellGrid grid,
+                 double* maps) {
+  constexpr int kHeld = 16;
+  const auto place = Place<1>::of_thread(points, table, k, grid);
+  const double x = grid.centre(place.col);
+  const double y = grid.centre(place.row);
+  const double bound = bound_of_tile(place.search);
   Nearest<kHeld> nearest;
   double sum = 0.0;
   std::int64_t missing = k;
   bool more = true;
   while (__syncthreads_or(more)) {
     nearest.clear();
-    for (std::int64_t start = 0; start < count; start += kThreads) {
-      const std::int64_t i = start + threadIdx.x;
-      const double2 point = i < count ? own[i] : make_double2(-1.0, -1.0);
-      const double away = distance_to(point, middle_x, middle_y, grid);
-      const bool close = i < count && away < kInfinity && away <= bound;
-      const unsigned warp_close = __ballot_sync(0xFFFFFFFFu, close);
-      if (lane == 0) warp_counts[warp] = __popc(warp_close);
-      __syncthreads();
-      int at = __popc(warp_close & ((1u << lane) - 1u));
-      int held = 0;
-      for (int other = 0; other < kThreads / 32; ++other) {
-        if (other < warp) at += warp_counts[other];
-        held += warp_counts[other];
-      }
-      if (close) near[at] = point;
-      __syncthreads();
-      for (int j = 0; j < held; ++j) {
-        nearest.offer(squared_distance(near[j].x - x, near[j].y - y));
-      }
-      __syncthreads();
-    }
+    offer_near(place.search, bound,
+               [&](double2 point) { nearest.offer(squared_distance(point.x - x, point.y - y)); });
     for (; nearest.on_floor > 0 && missing > 0; --nearest.on_floor, --missing) {
       sum += sqrt(nearest.floor);
     }
@@ -171,10 +293,13 @@ __global__ void __launch_bounds__(kThreads)
     nearest.floor = last;
     more = !final;
   }
-  if (row >= grid.rows || col >= grid.cols) return;
-  const std::int64_t found = k - missing;
-  maps[((table.first_set + set) * grid.rows + row) * grid.cols + col] =
-      found > 0 ? sum / static_cast<double>(found) : kInfinity;
+  place.write(0, sum, k - missing, maps);
+}
+
+template <int kHeld>
+cudaError_t launch_few(const double2* points, const SetTable& table, const CellGrid& grid,
+                       dim3 blocks, double* map, cudaStream_t stream) {
+  return LAUNCH((measure_few<kHeld>), blocks, kThreads, 0, stream, points, table, grid, map);
 }
 
 }  // namespace
@@ -185,19 +310,30 @@ cudaError_t neighbour_distance_map(const double* points, const std::int64_t* off
                                    cudaStream_t stream) {
   const auto* pairs = reinterpret_cast<const double2*>(points);
   const CellGrid grid{height, width, (height - 1) / stride + 1, (width - 1) / stride + 1, stride};
-  const std::int64_t down = (grid.rows + kSide - 1) / kSide;
-  const std::int64_t across = (grid.cols + kSide - 1) / kSide;
-  return for_each_table(
-      offsets, sets, cudaSuccess, [&](const SetTable& table, std::int64_t largest) -> cudaError_t {
-        const dim3 blocks(blocks_across(down * across), static_cast<unsigned>(table.sets));
-        const std::int64_t nearest = std::min(k, largest);
-        if (nearest <= 4) {
-          return LAUNCH((measure<4>), blocks, kThreads, 0, stream, pairs, table, k, grid, across,
-                        map);
-        }
-        return LAUNCH((measure<16>), blocks, kThreads, 0, stream, pairs, table, k, grid, across,
-                      map);
-      });
+  const std::int64_t across = (grid.cols + kTileCols - 1) / kTileCols;
+  const auto blocks = [&](int rows, const SetTable& table) {
+    const std::int64_t down = (grid.rows + rows - 1) / rows;
+    return dim3(blocks_across(down * across), static_cast<unsigned>(table.sets));
+  };
+  return for_each_table(offsets, sets, cudaSuccess,
+                        [&](const SetTable& table, std::int64_t largest) -> cudaError_t {
+                          const dim3 few = blocks(Place<4>::kTileRows, table);
+                          // Where a set has fewer points they are all found, and asking for more
+                          // finds no others.
+                          switch (std::min(k, std::max<std::int64_t>(largest, 1))) {
+                            case 1:
+                              return launch_few<1>(pairs, table, grid, few, map, stream);
+                            case 2:
+                              return launch_few<2>(pairs, table, grid, few, map, stream);
+                            case 3:
+                              return launch_few<3>(pairs, table, grid, few, map, stream);
+                            case 4:
+                              return launch_few<4>(pairs, table, grid, few, map, stream);
+                            default:
+                              return LAUNCH(measure_many, blocks(Place<1>::kTileRows, table),
+                                            kThreads, 0, stream, pairs, table, k, grid, map);
+                          }
+                        });
 }
 
 }  // namespace fastcount::cuda

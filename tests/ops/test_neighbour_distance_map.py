@@ -39,6 +39,19 @@ def test_equals_all_pairs(device: str, dtype: torch.dtype, count: int, k: int, s
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("places", [1, 7, 2500])
+@pytest.mark.parametrize("k", [2, 4, 5, 16, 17, 33, 300])
+def test_many_points_and_many_at_one_place(device: str, places: int, k: int) -> None:
+    points = scattered(places, seed=k).repeat(math.ceil(2500 / places), 1).to(device)
+    torch.testing.assert_close(
+        neighbour_distance_map(points, (37, 35), k=k, stride=3),
+        reference.neighbour_distance_map(points, (37, 35), k=k, stride=3),
+        rtol=1e-12,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_by_hand(device: str) -> None:
     points = torch.tensor([[0.0, 0.0], [3.0, 0.0], [2.0, 9.0]], device=device)
     distance = neighbour_distance_map(points, (1, 5), k=3)  # the third is outside
