@@ -61,6 +61,10 @@ class Counting:
         if self.boxes is not None and self.boxes.shape != (len(self.boxes), 4):
             raise ValueError(f"boxes: expected the shape (N, 4), got {self.boxes.shape}")
         found = [len(each) for each in (self.points, self.boxes) if each is not None]
+        if len(set(found)) > 1:
+            raise ValueError(
+                f"points, boxes: {found[0]} points but {found[1]} boxes; give one of each an object"
+            )
         for name in ("scores", "labels"):
             values = getattr(self, name)
             if values is not None and values.shape != (max(found, default=len(values)),):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from fastcount.pictures import PictureSource, open_picture
+from fastcount.pictures import MAX_PIXELS, PictureSource, open_picture
 
 if TYPE_CHECKING:
     from fastcount.counting import Counting
@@ -28,7 +28,8 @@ _ROWS = 256  # of the picture blended at a time
 
 def draw(counting: Counting, image: PictureSource) -> Image.Image:
     """``image`` as RGB with the density as heat, boxes, points and the count drawn over it."""
-    picture = open_picture(image).copy()
+    counted = counting.size[0] * counting.size[1]
+    picture = open_picture(image, max_pixels=max(counted, MAX_PIXELS)).copy()
     if picture.shape[:2] != tuple(counting.size):
         raise ValueError(
             f"image: is {picture.shape[1]}x{picture.shape[0]} pixels, but the counting is of a "

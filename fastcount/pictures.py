@@ -86,6 +86,19 @@ def open_picture(source: PictureSource, *, max_pixels: int = MAX_PIXELS) -> NDAr
     )
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """(H, W) of the picture that :func:`open_picture` reads from ``path``, without decoding it.
+
+    Raises :class:`PictureError` for a file that is no picture.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            turned = _orientation(image) >= 5
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        raise PictureError(f"{path}: is no picture that can be read ({error})") from error
+
+
 def _read(name: str, file: Any, max_pixels: int) -> NDArray[np.uint8]:
     if not file.read(1):
         raise PictureError(f"{name}: is empty (0 bytes); copy or download it again")

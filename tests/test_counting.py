@@ -127,6 +127,10 @@ def test_a_closed_polygon_is_the_same() -> None:
         ({"density": np.zeros((2, 3), np.float32)}, "stride"),
         ({"points": np.zeros((3, 3), np.float32)}, "points"),
         ({"boxes": np.zeros((3, 2), np.float32)}, "boxes"),
+        (
+            {"points": np.zeros((3, 2), np.float32), "boxes": np.zeros((5, 4), np.float32)},
+            "3 points but 5 boxes",
+        ),
         ({"points": np.zeros((3, 2), np.float32), "scores": np.zeros(2)}, "scores"),
         ({"boxes": np.zeros((3, 4), np.float32), "labels": np.zeros(4, int)}, "labels"),
     ],

@@ -146,9 +146,8 @@ struct Split {
 template <typename Value>
 __device__ __forceinline__ Split<Value> split(Value p, Value greatest, Value by_output,
                                               const SoftCountRule<Value>& rule, bool detect) {
-  const Value slope =
-      detect ? soft_detection_slope(soft_peak(p, greatest, rule.beta), rule) : Value(1);
   const SoftPeakSlopes<Value> slopes = soft_peak_slopes(p, greatest, rule.beta);
+  const Value slope = detect ? soft_detection_slope(slopes.value, rule) : Value(1);
   return {by_output * slope * slopes.by_value, by_output * slope * slopes.by_greatest};
 }
 

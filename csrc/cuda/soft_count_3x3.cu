@@ -1,13 +1,15 @@
 // Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one
 // written). Work: 5 comparisons and two exponentials a pixel forward; backward 14 comparisons to
-// find the window's maximum and where it is, three exponentials and 9 comparisons to gather. On
-// an H200, 64 maps of 1024 x 1024: forward 0.175 ms, 73 % of what a copy moves (softened only:
-// 0.160 ms, 80 %), backward 0.426 ms, 45 %.
+// find the window's maximum and where it is, two exponentials and 8 comparisons to gather. As
+// compiled for sm_90 about 40 and 80 instructions a pixel. On an H200, 64 maps of 1024 x 1024,
+// when it was 57 and 110: forward 0.175 ms, 73 % of what a copy moves (softened only: 0.160 ms,
+// 80 %), backward 0.426 ms, 45 %. Not measured on a GPU since.
 //
 // Forward a warp takes 32 columns of accesses (warp_rows.h). Backward, where a pixel gathers from
-// its neighbours what they pass to their maximum, the outer two columns only serve as neighbours,
-// and a row's outcomes wait until the rows above and below have theirs. A pixel gathers in reading
-// order: no atomics, the same bits every time.
+// its neighbours what they pass to their maximum, the outer two columns only serve as neighbours.
+// A row hands out what it passes to the rows above and below and to itself as soon as it is known,
+// and is loaded one step ahead: 80 registers a thread in float32, three blocks a multiprocessor. A
+// pixel gathers in reading order: no atomics, the same bits every time.
 #include "cuda/soft_count_3x3.h"
 
 #include <limits>
@@ -88,43 +90,44 @@ struct Greatest {
   }
 };
 
-// Of each three neighbours of a row, 0 to 2 from the left. NaN is passed over; where there is
-// nothing but -inf, nobody is asked for the place.
+// Of each three neighbours of a row, places `row_place` and the two after it from the left. NaN is
+// passed over; where there is nothing but -inf, nobody is asked for the place.
 template <typename Value, int kCount>
-__device__ __forceinline__ void first_of_three(const RowPart<Value, kCount>& part,
+__device__ __forceinline__ void first_of_three(const RowPart<Value, kCount>& part, int row_place,
                                                Greatest<Value> (&first)[kCount]) {
   const Value none = -std::numeric_limits<Value>::infinity();
 #pragma unroll
   for (int k = 0; k < kCount; ++k) {
-    first[k] = {greater(part.at[k], none), 0};
-    first[k].offer(part.at[k + 1], 1);
-    first[k].offer(part.at[k + 2], 2);
+    first[k] = {greater(part.at[k], none), row_place};
+    first[k].offer(part.at[k + 1], row_place + 1);
+    first[k].offer(part.at[k + 2], row_place + 2);
   }
 }
 
-// What the pixels of a row pass to the greatest of their windows, and which of the nine that is.
-// Places and passed values are the lane's own and one more at either end.
+// What the pixels of a row pass to the greatest of their windows, and its place: the lane's own and
+// one more at either end.
 template <typename Value, int kCount>
 struct PassedPart {
-  Value own[kCount];  // what they keep
   Value passed[kCount + 2];
   int place[kCount + 2];
 };
 
+// Adds to the pixels of the row at `row_place` what those `dx` to the right of them, in the same
+// row or the one above or below, pass to them.
 template <typename Value, int kCount>
-__device__ __forceinline__ void add_from(const PassedPart<Value, kCount>& row, int k, int dy,
-                                         Value& sum) {
+__device__ __forceinline__ void gather(const PassedPart<Value, kCount>& from, int dx, int row_place,
+                                       Value (&sums)[kCount]) {
 #pragma unroll
-  for (int dx = -1; dx <= 1; ++dx) {
-    if (dy == 0 && dx == 0) sum += row.own[k];
+  for (int k = 0; k < kCount; ++k) {
     // Seen from there, the gathering pixel lies the other way.
-    const int place = 4 - 3 * dy - dx;
-    if (row.place[k + 1 + dx] == place) sum += row.passed[k + 1 + dx];
+    if (from.place[k + 1 + dx] == row_place + 1 - dx) sums[k] += from.passed[k + 1 + dx];
   }
 }
 
+// A row y is told from its neighbours by (y - top + 1) % 3, which is known when the loop is
+// unrolled: it is where the row's own are kept, and thrice it the row's first place.
 template <typename T, bool kAligned, bool kByPixel>
-__global__ void __launch_bounds__(kRowThreads, sizeof(T) == 4 ? 2 : 1)
+__global__ void __launch_bounds__(kRowThreads, sizeof(T) == 4 ? 3 : 1)
     backward(const T* __restrict__ heatmap, const T* __restrict__ by_pixel,
              const T* __restrict__ by_sum, std::int64_t count, MapShape shape,
              SoftCountRule<compute_t<T>> rule, bool detect, T* __restrict__ out) {
@@ -143,78 +146,66 @@ __global__ void __launch_bounds__(kRowThreads, sizeof(T) == 4 ? 2 : 1)
   const int bottom = min(top + kRowsOfWalk, shape.height);
 
   LoadedPart<T> soon = reader.load(top);
-  LoadedPart<T> later = reader.load(top + 1);
   LoadedPart<T> grad{};
-  LoadedPart<T> grad_soon{};
-  if constexpr (kByPixel) {
-    grad = grads.load(top - 1);
-    grad_soon = grads.load(top);
-  }
-  Greatest<Value> above[kCount];
-  Greatest<Value> middle[kCount];
-  Greatest<Value> below[kCount];
-  first_of_three(reader.spread(reader.load(top - 2), top - 2, none), above);
+  if constexpr (kByPixel) grad = grads.load(top - 1);
+  Greatest<Value> greatest[3][kCount];  // of a row's three
+  Value sums[3][kCount];                // what a row has gathered
+  first_of_three(reader.spread(reader.load(top - 2), top - 2, none), 3 * 2, greatest[2]);
   RowPart<Value, kCount> here = reader.spread(reader.load(top - 1), top - 1, none);
-  first_of_three(here, middle);
-  PassedPart<Value, kCount> before_last;
-  PassedPart<Value, kCount> last;
-
-// Three rows rotate through their variables, which costs nothing when unrolled.
-#pragma unroll 3
-  for (int y = top - 1; y <= bottom; ++y) {
-    const RowPart<Value, kCount> next = reader.spread(soon, y + 1, none);
-    soon = later;
-    later = reader.load(y + 3);
-    first_of_three(next, below);
-
-    PassedPart<Value, kCount> row;
+  first_of_three(here, 3 * 0, greatest[0]);
 #pragma unroll
-    for (int k = 0; k < kCount; ++k) {
-      const bool inside = reader.row_inside(y) && reader.column_inside(x + k);
-      Greatest<Value> greatest = above[k];
-      greatest.offer(middle[k].value, middle[k].place + 3);
-      greatest.offer(below[k].value, below[k].place + 6);
-      const Value p = here.at[k + 1];
-      Value by_output = of_map;
-      if constexpr (kByPixel) by_output += to_compute(grad.pixels.at[k]);
-      if (detect) {
-        by_output *= soft_detection_slope(soft_peak(p, greatest.value, rule.beta), rule);
-      }
-      const SoftPeakSlopes<Value> slopes = soft_peak_slopes(p, greatest.value, rule.beta);
-      row.own[k] = by_output * slopes.by_value;
-      row.passed[k + 1] = inside ? by_output * slopes.by_greatest : Value(0);
-      row.place[k + 1] = greatest.place;
-    }
-    row.passed[0] = __shfl_up_sync(0xFFFFFFFFu, row.passed[kCount], 1);
-    row.place[0] = __shfl_up_sync(0xFFFFFFFFu, row.place[kCount], 1);
-    row.passed[kCount + 1] = __shfl_down_sync(0xFFFFFFFFu, row.passed[1], 1);
-    row.place[kCount + 1] = __shfl_down_sync(0xFFFFFFFFu, row.place[1], 1);
-    if constexpr (kByPixel) {
-      grad = grad_soon;
-      grad_soon = grads.load(y + 2);
-    }
+  for (int k = 0; k < kCount; ++k) sums[2][k] = sums[0][k] = Value(0);
 
-    if (y > top) {
-      Wide<T> results;
+  for (int first = top - 1; first <= bottom; first += 3) {
+#pragma unroll
+    for (int own = 0; own < 3; ++own) {
+      const int y = first + own;  // up to two beyond `bottom`, which nothing comes of
+      const int above = (own + 2) % 3;
+      const int below = (own + 1) % 3;
+      const RowPart<Value, kCount> next = reader.spread(soon, y + 1, none);
+      soon = reader.load(y + 2);
+      first_of_three(next, 3 * below, greatest[below]);
+
+      PassedPart<Value, kCount> row;
+      Value kept[kCount];
 #pragma unroll
       for (int k = 0; k < kCount; ++k) {
-        Value sum(0);
-        add_from(before_last, k, -1, sum);
-        add_from(last, k, 0, sum);
-        add_from(row, k, 1, sum);
-        results.at[k] = from_compute<T>(sum);
+        const bool inside = reader.row_inside(y) && reader.holds(k);
+        Greatest<Value> most = greatest[above][k];
+        most.offer(greatest[own][k].value, greatest[own][k].place);
+        most.offer(greatest[below][k].value, greatest[below][k].place);
+        const SoftPeakSlopes<Value> soft = soft_peak_slopes(here.at[k + 1], most.value, rule.beta);
+        Value by_soft = of_map;
+        if constexpr (kByPixel) by_soft += to_compute(grad.pixels.at[k]);
+        if (detect) by_soft *= soft_detection_slope(soft.value, rule);
+        kept[k] = by_soft * soft.by_value;
+        row.passed[k + 1] = inside ? by_soft * soft.by_greatest : Value(0);
+        row.place[k + 1] = most.place;
       }
-      if (lane != 0 && lane != 31) {  // these only pass
+      row.passed[0] = __shfl_up_sync(0xFFFFFFFFu, row.passed[kCount], 1);
+      row.place[0] = __shfl_up_sync(0xFFFFFFFFu, row.place[kCount], 1);
+      row.passed[kCount + 1] = __shfl_down_sync(0xFFFFFFFFu, row.passed[1], 1);
+      row.place[kCount + 1] = __shfl_down_sync(0xFFFFFFFFu, row.place[1], 1);
+      if constexpr (kByPixel) grad = grads.load(y + 1);
+
+#pragma unroll
+      for (int dx = -1; dx <= 1; ++dx) gather(row, dx, 3 * above, sums[above]);
+      if (y > top && y <= bottom && lane != 0 && lane != 31) {  // those only pass
+        Wide<T> results;
+#pragma unroll
+        for (int k = 0; k < kCount; ++k) results.at[k] = from_compute<T>(sums[above][k]);
         write_part<T, kAligned>(to, y - 1, x, shape.width, results);
       }
-    }
-    before_last = last;
-    last = row;
-    here = next;
+      gather(row, -1, 3 * own, sums[own]);
 #pragma unroll
-    for (int k = 0; k < kCount; ++k) {
-      above[k] = middle[k];
-      middle[k] = below[k];
+      for (int k = 0; k < kCount; ++k) {
+        sums[own][k] += kept[k];  // a pixel that is the greatest of its own window passes nothing
+        sums[below][k] = Value(0);
+      }
+      gather(row, 1, 3 * own, sums[own]);
+#pragma unroll
+      for (int dx = -1; dx <= 1; ++dx) gather(row, dx, 3 * below, sums[below]);
+      here = next;
     }
   }
 }

@@ -101,6 +101,10 @@ struct RowReader {
   __device__ __forceinline__ bool column_inside(int column) const {
     return column >= 0 && column < shape.width;
   }
+  // Whether the k-th of the lane's columns is on the map.
+  __device__ __forceinline__ bool holds(int k) const {
+    return kAligned ? inside : column_inside(x + k);
+  }
   __device__ __forceinline__ bool row_inside(int y) const { return y >= 0 && y < shape.height; }
   __device__ __forceinline__ int edge_column() const { return lane == 0 ? x - 1 : x + kCount; }
   __device__ __forceinline__ const T* pixel(int y, int column) const {
@@ -115,7 +119,7 @@ struct RowReader {
     } else {
 #pragma unroll
       for (int k = 0; k < kCount; ++k) {
-        if (on_map && column_inside(x + k)) loaded.pixels.at[k] = *pixel(y, x + k);
+        if (on_map && holds(k)) loaded.pixels.at[k] = *pixel(y, x + k);
       }
     }
     if constexpr (kEdges) {
@@ -131,7 +135,7 @@ struct RowReader {
     const bool on_map = row_inside(y);
 #pragma unroll
     for (int k = 0; k < kCount; ++k) {
-      const bool held = on_map && (kAligned ? inside : column_inside(x + k));
+      const bool held = on_map && holds(k);
       part.at[k + 1] = held ? to_compute(loaded.pixels.at[k]) : outside;
     }
     part.at[0] = __shfl_up_sync(0xFFFFFFFFu, part.at[kCount], 1);

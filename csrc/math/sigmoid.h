@@ -38,6 +38,29 @@ FASTCOUNT_HD float exp_nonpositive(float x) {
 #endif
 }
 
+// exp(x) for x <= 0, where x is itself rounded, so that a relative error of |x| / 2^23 more does no
+// harm: on a GPU a multiplication and one instruction.
+FASTCOUNT_HD float exp_of_rounded(float x) {
+#if defined(__CUDA_ARCH__)
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x * 1.44269504f));
+  return power;
+#else
+  return exp_nonpositive(x);
+#endif
+}
+FASTCOUNT_HD double exp_of_rounded(double x) { return exp_nonpositive(x); }
+
+// -|x|
+template <typename T>
+FASTCOUNT_HD T less_absolute(T x) {
+#if defined(__CUDA_ARCH__)
+  return -fabs(x);
+#else
+  return x > T(0) ? -x : x;
+#endif
+}
+
 // A probability p and q = 1 - p.
 template <typename T>
 struct Probability {
@@ -45,17 +68,17 @@ struct Probability {
   T q;
 };
 
-// NaN for NaN.
+// The sigmoid of x from e = exp(-|x|). NaN for NaN.
 template <typename T>
-FASTCOUNT_HD Probability<T> sigmoid(T x) {
-#if defined(__CUDA_ARCH__)
-  const T e = exp_nonpositive(-fabs(x));
-#else
-  const T e = exp_nonpositive(x > T(0) ? -x : x);
-#endif
+FASTCOUNT_HD Probability<T> sigmoid_from(T x, T e) {
   const T larger = quotient(T(1), T(1) + e);
   const T smaller = e * larger;
   return {x > T(0) ? larger : smaller, x > T(0) ? smaller : larger};
+}
+
+template <typename T>
+FASTCOUNT_HD Probability<T> sigmoid(T x) {
+  return sigmoid_from(x, exp_nonpositive(less_absolute(x)));
 }
 
 }  // namespace fastcount

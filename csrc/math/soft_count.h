@@ -17,35 +17,44 @@ struct SoftCountRule {
 };
 
 template <typename T>
+FASTCOUNT_HD T soft_decay(T p, T m, T beta) {
+  return exp_of_rounded(-beta * (m - p));
+}
+
+template <typename T>
 FASTCOUNT_HD T soft_peak(T p, T m, T beta) {
-  return p * exp_nonpositive(-beta * (m - p));
+  return p * soft_decay(p, m, beta);
 }
 
 template <typename T>
 FASTCOUNT_HD T soft_detection(T s, const SoftCountRule<T>& rule) {
-  return sigmoid(rule.steepness * (s - rule.threshold)).p;
+  const T x = rule.steepness * (s - rule.threshold);
+  return sigmoid_from(x, exp_of_rounded(less_absolute(x))).p;
 }
 
 // Derivative of soft_detection by s.
 template <typename T>
 FASTCOUNT_HD T soft_detection_slope(T s, const SoftCountRule<T>& rule) {
-  const Probability<T> detection = sigmoid(rule.steepness * (s - rule.threshold));
-  return rule.steepness * detection.p * detection.q;
+  const T e = exp_of_rounded(less_absolute(rule.steepness * (s - rule.threshold)));
+  const T larger = quotient(T(1), T(1) + e);
+  return rule.steepness * (e * larger * larger);
 }
 
-// Derivatives of soft_peak by p and by m. Where they are equal |m - p| has none; like PyTorch's
-// abs, it counts as 0.
+// soft_peak and its derivatives by p and by m. Where they are equal |m - p| has none; like
+// PyTorch's abs, it counts as 0.
 template <typename T>
 struct SoftPeakSlopes {
+  T value;
   T by_value;
   T by_greatest;
 };
 
 template <typename T>
 FASTCOUNT_HD SoftPeakSlopes<T> soft_peak_slopes(T p, T m, T beta) {
-  const T e = exp_nonpositive(-beta * (m - p));
-  const T pull = m > p ? beta * p * e : T(0);
-  return {e + pull, -pull};
+  const T e = soft_decay(p, m, beta);
+  const T value = p * e;
+  const T pull = m > p ? beta * value : T(0);
+  return {value, e + pull, -pull};
 }
 
 }  // namespace fastcount

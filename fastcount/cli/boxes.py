@@ -61,6 +61,7 @@ def boxes(
     """
     import numpy as np
 
+    from fastcount.cli.inputs import Input, overlay_names
     from fastcount.counting import Counting
     from fastcount.data import open_dataset
     from fastcount.data.boxes_from_dots import Presets, boxes_for, coco_document
@@ -70,6 +71,8 @@ def boxes(
         leave("give --out FILE for the boxes, or --page to draw some first", WRONG_USAGE)
     try:
         data = open_dataset(dataset)
+        if data.rendered:
+            raise ValueError(f"{dataset}: is rendered, with no files that boxes could name")
         if page:
             _draw(data, presets, port)
             if out is None:
@@ -80,6 +83,7 @@ def boxes(
         leave(str(error), WRONG_USAGE)
     assert out is not None
     found, sizes, failed = [], [], 0
+    overlays = overlay_names([Input(name) for name in data.ids])
     with Waiting("boxing", len(data)) as waiting:
         for index, name in enumerate(data.ids):
             try:
@@ -98,8 +102,7 @@ def boxes(
                 size = (picture.shape[0], picture.shape[1])
                 if overlay is not None:
                     counting = Counting(float(len(one)), size, boxes=one.astype(np.float32))
-                    target = overlay / f"{Path(name).with_suffix('')}.png"
-                    with atomic_write(target) as file:
+                    with atomic_write(overlay / overlays[index]) as file:
                         counting.overlay(picture).save(file, "PNG")
                 found.append(one)
                 sizes.append(size)

@@ -79,13 +79,13 @@ def count(
         entries.append({"path": argument, "count": None, "error": reason})
     if inputs:
         counter = load_counter(model, device, tile)
-        options = {"tile": tile, "batch_size": batch_size}
+        options = {"tile": tile, "batch_size": batch_size, "max_pixels": max_pixels}
         overlays = overlay_names(inputs) if overlay else [None] * len(inputs)
         with Waiting("counting", len(inputs)) as waiting:
             for each, name in zip(inputs, overlays, strict=True):
                 target = out / name if out is not None and name is not None else None
                 try:
-                    entry = _count_one(counter, each, zones, target, max_pixels, options, waiting)
+                    entry = _count_one(counter, each, zones, target, options, waiting)
                 except (ValueError, OSError, RuntimeError, MemoryError) as error:
                     reason = f"{error}" if each.text in f"{error}" else f"{each.text}: {error}"
                     say(reason)
@@ -126,11 +126,10 @@ def _count_one(
     each: Input,
     zones: list[Zone],
     overlay: Path | None,
-    max_pixels: int,
     options: dict[str, Any],
     waiting: Waiting,
 ) -> dict[str, Any]:
-    picture = open_picture(each.source(), max_pixels=max_pixels)
+    picture = open_picture(each.source(), max_pixels=options["max_pixels"])
     counting = counter(
         picture, **options, progress=lambda done, total: waiting.part(0.999 * done / total)
     )

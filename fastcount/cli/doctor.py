@@ -14,13 +14,17 @@ import typer
 import fastcount
 from fastcount.cli.messages import FAILED, print_json, print_table
 
-_NEEDED = ("numpy", "pillow", "safetensors", "scipy", "torch", "torchvision", "rich", "typer")
-_EXTRAS = {
-    "lightning": "training",
-    "torchmetrics": "training",
-    "onnx": "export to ONNX",
-    "onnxruntime": "running exported models",
+# As in pyproject.toml: what is needed, and what each extra adds.
+NEEDED = (
+    *("numpy", "onnxruntime", "pillow", "pyyaml", "rich", "safetensors", "scipy", "timm"),
+    *("torch", "torchvision", "typer"),
+)
+EXTRAS = {
+    "train": ("lightning", "tensorboard", "torchmetrics", "faster-coco-eval"),
+    "export": ("onnx", "onnxscript", "scikit-image"),
+    "openvino": ("openvino",),
 }
+_MODULES = {"pillow": "PIL", "pyyaml": "yaml"}
 
 
 @dataclass(frozen=True)
@@ -60,26 +64,27 @@ def doctor(
 
 def _packages() -> list[Finding]:
     findings = []
-    for name in _NEEDED:
+    for name in NEEDED:
         version, problem = _import(name)
         if problem is None:
             findings.append(Finding(name, True, version))
         else:
             cure = f"pip install --force-reinstall {name}"
             findings.append(Finding(name, False, problem, cure))
-    for name, purpose in _EXTRAS.items():
-        try:
-            findings.append(Finding(name, True, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            cure = f"only for {purpose}: pip install {name}"
-            findings.append(Finding(name, None, "not installed", cure))
+    for extra, names in EXTRAS.items():
+        for name in names:
+            try:
+                findings.append(Finding(name, True, importlib.metadata.version(name)))
+            except importlib.metadata.PackageNotFoundError:
+                cure = f"pip install 'fastcount[{extra}]', where it is wanted"
+                findings.append(Finding(name, None, "not installed", cure))
     return findings
 
 
 def _import(name: str) -> tuple[str, str | None]:
     """Its version, and why it cannot be imported, None where it can."""
     try:
-        importlib.import_module("PIL" if name == "pillow" else name)
+        importlib.import_module(_MODULES.get(name, name))
         return importlib.metadata.version(name), None
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         return "", (str(error).splitlines() or [repr(error)])[0]

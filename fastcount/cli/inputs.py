@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import sys
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import unquote
 
 from fastcount.pictures import SUFFIXES, PictureError
@@ -32,15 +32,20 @@ class Input:
             return "stdin"
         if self.is_address:
             path = self.text.partition("?")[0].partition("#")[0]
-            name = PurePosixPath(unquote(path)).stem
+            name = _without_suffix(PurePosixPath(unquote(path)))
             return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name) or "picture"
-        return Path(self.text).stem
+        return _without_suffix(Path(self.text))
 
     def source(self) -> Path | bytes:
         """What :func:`fastcount.pictures.open_picture` takes; fetched where it is an address."""
         if self.text == "-":
             return sys.stdin.buffer.read()
         return fetch(self.text) if self.is_address else Path(self.text)
+
+
+def _without_suffix(path: PurePath) -> str:
+    """The name without a picture's suffix; ``frame.0001`` has none."""
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def expand(arguments: list[str]) -> tuple[list[Input], list[tuple[str, str]]]:

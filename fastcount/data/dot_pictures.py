@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastcount.data.base import DatasetError
+from fastcount.pictures import FORMATS
 
 
 def read_dots(file: Path, *, name: str) -> NDArray[np.float32]:
@@ -18,7 +19,7 @@ def read_dots(file: Path, *, name: str) -> NDArray[np.float32]:
     :class:`DatasetError` for a file that is no picture of dots.
     """
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             pixels = np.array(picture.convert("RGB"))
     except OSError as error:
         raise DatasetError(

@@ -7,10 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fastcount.data.base import DatasetError
-
-PICTURE_SUFFIXES = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-)
+from fastcount.pictures import SUFFIXES
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -40,7 +37,7 @@ def pictures_in(folder: Path, *, name: str, layout: str) -> list[Path]:
     found = [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     ]
     if not found:
         raise DatasetError(f"{name}: no pictures in {folder}; expected {layout}")

@@ -17,6 +17,7 @@ from scipy import ndimage
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import existing_folder, pictures_in, require_files
 from fastcount.data.sample import Annotation
+from fastcount.pictures import FORMATS
 
 LAYOUT = "PATH/images/NAME.* with PATH/masks/NAME.png, 0 being background"
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -71,7 +72,7 @@ class InstanceMasks(CountingDataset):
 def read_mask(file: Path, *, name: str) -> NDArray[np.int64]:
     """(H, W) labels of a mask picture; palette indices as they are, of colours the first."""
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             mask = np.array(picture)
     except OSError as error:
         raise DatasetError(

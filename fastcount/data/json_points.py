@@ -1,4 +1,8 @@
-"""A list of pictures with their dots in JSON, as ``fastcount count --format json`` prints it."""
+"""A list of pictures with their dots in JSON, as ``fastcount count --format json`` prints it.
+
+It prints paths as they were given to it: read its output with ``pictures=`` and the folder it was
+run in, where that is not the file's own.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,8 @@ class JSONPoints(CountingDataset):
     ``path``: relative to the file's folder (or to ``pictures``). ``points``: pixel indices; an
     empty list means an empty picture. ``count`` alone gives a count without places; beside
     points it must be their number. ``labels`` beside points names the class of each; in a file
-    where any picture has labels, all with points need them.
+    where any picture has labels, all with points need them. Pictures that ``fastcount count``
+    could not count (they have an ``error``) are left out.
     """
 
     name: ClassVar[str] = "json"
@@ -40,6 +45,8 @@ class JSONPoints(CountingDataset):
         annotations: dict[str, Annotation] = {}
         names: dict[str, list[str]] = {}
         for number, entry in enumerate(entries):
+            if isinstance(entry, dict) and entry.get("error"):
+                continue
             try:
                 path = entry["path"]
                 if not isinstance(path, str) or path in annotations:

@@ -12,9 +12,10 @@ from typing import ClassVar
 import numpy as np
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import PICTURE_SUFFIXES, require_files
+from fastcount.data.folder import require_files
 from fastcount.data.label_names import split_names
 from fastcount.data.sample import Annotation
+from fastcount.pictures import SUFFIXES
 
 LAYOUT = "PATH/{Annotations/ID.xml,JPEGImages/ID.jpg,ImageSets/Main/SPLIT.txt}"
 
@@ -54,7 +55,7 @@ class VOC(CountingDataset):
         by_stem = {
             path.stem: path
             for path in (folder / "JPEGImages").glob("*")
-            if path.suffix.lower() in PICTURE_SUFFIXES
+            if path.suffix.lower() in SUFFIXES
         }
         missing = folder / "JPEGImages"
         self._pictures = [by_stem.get(one, missing / f"{one}.jpg") for one in self.ids]

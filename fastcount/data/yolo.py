@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import yaml
-from PIL import Image
 
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import pictures_in
 from fastcount.data.sample import Annotation
+from fastcount.pictures import upright_size
 
 LAYOUT = "PATH/{NAME.yaml,images/SPLIT/a.jpg,labels/SPLIT/a.txt}"
 
@@ -63,8 +63,8 @@ class YOLO(CountingDataset):
         file = self._truths[index]
         if not file.is_file():
             return Annotation.of_boxes(np.zeros((0, 4)), np.zeros(0, dtype=np.int64))
-        with Image.open(self.path(index)) as picture:
-            side = np.array(picture.size, dtype=np.float64)
+        height, width = upright_size(self.path(index))
+        side = np.array([width, height], dtype=np.float64)
         boxes, labels = [], []
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             if not line.strip():

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastcount.models.base import IMAGENET_MEAN, IMAGENET_STD, DensityOutput, Normalize
-from fastcount.models.csrnet import DilatedBackEnd, start_weights
 from fastcount.models.parts.density_regression import DensityRegression, Sigma
+from fastcount.models.parts.dilated_back_end import DilatedBackEnd, start_weights
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd
 from fastcount.models.registry import register
 from fastcount.runtime.tiling import Tiling
@@ -59,7 +59,6 @@ class CANNet(DensityRegression):
         self, *, width: float = 1.0, sigma: Sigma = "adaptive", weights: str | None = None
     ) -> None:
         super().__init__(sigma)
-        self.config = {"width": width, "sigma": sigma}
         self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
         self.backbone = VGGFrontEnd(width=width, weights=weights)
         pretrained = weights is not None

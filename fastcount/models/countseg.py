@@ -144,11 +144,6 @@ class CountSeg(CountingModel):
         self.classes = tuple(classes)
         self.terms = tuple(term for term in terms if stage == 2 or term != "spatial")
         self.rank_weight, self.negatives = rank_weight, negatives
-        self.config = {
-            **{"classes": list(classes), "stage": stage, "terms": list(terms)},
-            **{"rank_weight": rank_weight, "negatives": negatives, "channels": channels},
-            **{"backbone": backbone, "size": size},
-        }
         number = len(self.classes)
         own = -(-3 * number // 2) if channels is None else channels
         self.normalize = normalization(backbone)

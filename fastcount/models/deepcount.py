@@ -116,7 +116,6 @@ class DeepCount(CountingModel):
         if loss not in _KERNELS:
             raise ValueError(f"loss: need one of {', '.join(_KERNELS)}, got {loss!r}")
         self.loss_form = loss
-        self.config = {"branches": list(branches), "loss": loss, "width": width}
         narrow, wide, vector = (scaled(c, width) for c in (256, 512, 1024))
         self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
         self.backbone = VGGFrontEnd(width=width, weights=weights)

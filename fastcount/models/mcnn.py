@@ -49,7 +49,6 @@ class MCNN(DensityRegression):
 
     def __init__(self, *, sigma: Sigma = "adaptive") -> None:
         super().__init__(sigma)
-        self.config = {"sigma": sigma}
         self.register_buffer("grey", torch.tensor(_GREY).view(1, 3, 1, 1), persistent=False)
         self.columns = nn.ModuleList(_column(*column) for column in COLUMNS)
         self.fuse = nn.Conv2d(sum(channels[-1] for _, channels in COLUMNS), 1, 1)

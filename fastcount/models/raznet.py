@@ -153,10 +153,6 @@ class RAZNet(CountingModel):
         if wrong_word or (not isinstance(sigma, str) and not sigma > 0):
             raise ValueError(f"sigma: need a number > 0 or 'adaptive', got {sigma!r}")
         self.stage, self.sigma, self.gamma = stage, sigma, gamma
-        self.config = {
-            **{"stage": stage, "depth": depth, "report": report, "backbone": backbone},
-            **{"width": width, "sigma": sigma, "gamma": gamma},
-        }
         self.normalize = normalization(backbone)
         self.backbone = _backbone(backbone, width=width, weights=weights)
         channels = self.backbone.channels

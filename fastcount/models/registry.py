@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -41,10 +43,31 @@ def register(name: str) -> Callable[[M], M]:
         if name in _MODELS:
             raise ValueError(f"a model named {name!r} is registered already: {_MODELS[name]}")
         cls.name = name
+        _remember_arguments(cls)
         _MODELS[name] = cls
         return cls
 
     return add
+
+
+def _remember_arguments(cls: type[CountingModel]) -> None:
+    """Has each model of ``cls`` keep in ``config`` what it was built with."""
+    build = cls.__init__
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def build_and_remember(self: CountingModel, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        config = signature.bind(self, *args, **kwargs).arguments
+        del config[next(iter(config))]  # self
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                config |= config.pop(name, {})
+        # The weights are in the file that is written later; only the shape must be built again.
+        config.pop("weights", None)
+        self.config = config
+
+    cls.__init__ = build_and_remember  # type: ignore[method-assign, assignment]
 
 
 def list_models() -> list[str]:
@@ -68,7 +91,4 @@ def create_model(name: str, *, weights: str | None = None, **config: Any) -> Cou
         ) from None
     if weights is not None:
         config["weights"] = weights
-    model = cls(**config)
-    # The weights are in the file that is written later; only the shape must be built again.
-    model.config = {key: value for key, value in config.items() if key != "weights"}
-    return model
+    return cls(**config)

@@ -92,18 +92,23 @@ class TensorrtEngine(ExportedEngine):
     def _computed(self, batches: Iterator[Inputs], read: list[str]) -> Iterator[Outputs]:
         running: deque[_Slot] = deque()
         free = deque(self._slots)
-        for inputs in batches:
-            if not free:
+        try:
+            for inputs in batches:
+                if not free:
+                    yield self._finish(running, free)
+                slot = free.popleft()
+                self._cuda_context.push()
+                try:
+                    slot.start(inputs, read)
+                finally:
+                    self._cuda_context.pop()
+                running.append(slot)
+            while running:
                 yield self._finish(running, free)
-            slot = free.popleft()
-            self._cuda_context.push()
-            try:
-                slot.start(inputs, read)
-            finally:
-                self._cuda_context.pop()
-            running.append(slot)
-        while running:
-            yield self._finish(running, free)
+        finally:
+            # Who asks no further must not leave slots behind whose memory is still being written.
+            while running:
+                self._finish(running, free)
 
     def _finish(self, running: deque[_Slot], free: deque[_Slot]) -> Outputs:
         slot = running.popleft()

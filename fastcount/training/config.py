@@ -6,11 +6,23 @@ import os
 import re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class NeighbourSigma:
+    """Kernel widths from the mean distance to the ``k`` nearest others: ``beta`` times that,
+    clipped to [``low``, ``high``] pixels; ``high`` for a lone point."""
+
+    k: int
+    beta: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -53,13 +65,21 @@ class Config:
     ``validation``: share of the training pictures kept for choosing the checkpoint, by hash of
     their content and ``validation_seed``, which runs that go on from each other share.
     ``holdout``: data sets whose pictures are dropped from training wherever the
-    same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours, ``beta``
-    x mean of k, clipped to [``low``, ``high``] pixels; absent: the model's own width.
+    same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours; absent:
+    the model's own width.
     ``calibrate``: scale the trained model's counts by the factor that is best on the validation
     pictures, and its standard deviations, where it has them, to the errors left there; rendered
     pictures count for that only where there are no others.
-    ``crop``: (height, width) of the crops; a model that takes pictures whole is trained on whole
-    ones, of the size that it takes them at.
+    ``crop``: (height, width) of the crops in pixels; a model that takes pictures whole is trained
+    on whole ones, of the size that it takes them at.
+    ``batch_size``: crops a step and device. ``steps``: of the optimiser, AdamW; ``validate_every``
+    so many the validation pictures are counted and a checkpoint is written. ``lr``: its learning
+    rate, ``backbone_lr`` that of the backbone's weights, both rising evenly over ``warmup`` steps
+    and falling along half a cosine to 1 %. ``gradient_clip``: greatest norm of the gradient, 0 for
+    any. ``ema``: decay of the running mean of the weights, which is what is kept; 0 for none.
+    ``precision``: as Lightning names it. ``seed``: of weights, crops and all else that is drawn.
+    ``workers``: processes that read pictures. ``threads``: of PyTorch on a CPU. ``devices``,
+    ``accelerator``: how many of what to train on. ``output``: the folder of the runs' folders.
     """
 
     name: str
@@ -86,7 +106,7 @@ class Config:
     devices: int = 1
     accelerator: str = "auto"
     output: str = "runs"
-    sigma_knn: dict[str, float] | None = None
+    sigma_knn: NeighbourSigma | None = None
     calibrate: bool = False
     augment: Augment = field(default_factory=Augment)
 
@@ -107,8 +127,56 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
         key, sign, value = override.partition("=")
         if not sign:
             raise ValueError(f"override {override!r}: expected key=value")
-        raw[key] = yaml.safe_load(value)
-    return _build(Config, _expand(raw, path), str(path))
+        try:
+            raw[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"override {override!r}: the value is not YAML: {error}") from None
+    config = _build(Config, _expand(raw, path), str(path))
+    _check(config, str(path))
+    return config
+
+
+# What has a least value, and what it must stay below.
+_LEAST = {
+    **dict.fromkeys(("batch_size", "steps", "validate_every", "devices"), 1),
+    **dict.fromkeys(("warmup", "workers", "validation", "ema"), 0),
+    **dict.fromkeys(("lr", "backbone_lr", "weight_decay", "gradient_clip"), 0),
+}
+_BELOW = {"validation": 1, "ema": 1}
+
+
+def _check(config: Config, where: str) -> None:
+    """Raises ``ValueError`` for a number that nothing can be trained with."""
+    for name, least in _LEAST.items():
+        value = getattr(config, name)
+        if not value >= least:
+            raise ValueError(f"{where}: {name} must be at least {least}, got {value}")
+        if name in _BELOW and not value < _BELOW[name]:
+            raise ValueError(f"{where}: {name} must be below {_BELOW[name]}, got {value}")
+    if config.threads is not None and config.threads < 1:
+        raise ValueError(f"{where}: threads must be at least 1, got {config.threads}")
+    if min(config.crop) < 1:
+        raise ValueError(f"{where}: crop must be at least 1 pixel a side, got {config.crop}")
+    if "name" not in config.model:
+        raise ValueError(f"{where}: model: names no model; give name: density_fpn, say")
+    if not config.train:
+        raise ValueError(f"{where}: train: names no data set")
+    for number, part in enumerate(config.train):
+        if not 0 < part.scale[0] <= part.scale[1]:
+            raise ValueError(
+                f"{where}: train[{number}]: scale must be [low, high] with 0 < low <= high, "
+                f"got {list(part.scale)}"
+            )
+        if not part.weight > 0:
+            raise ValueError(
+                f"{where}: train[{number}]: weight must be above 0, got {part.weight}; "
+                "leave the data set out"
+            )
+    knn = config.sigma_knn
+    if knn is not None and not (knn.k >= 1 and knn.beta > 0 and 0 < knn.low <= knn.high):
+        raise ValueError(
+            f"{where}: sigma_knn needs k >= 1, beta > 0 and 0 < low <= high, got {knn}"
+        )
 
 
 def _expand(value: Any, path: Path) -> Any:
@@ -153,6 +221,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             raise ValueError(f"{where}: expected keys and values, got {value!r}")
         return _build(hint, value, where)  # type: ignore[arg-type]
     arguments = get_args(hint)
+    if get_origin(hint) is UnionType:  # all of them: something or None
+        return None if value is None else _convert(value, arguments[0], where)
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{where}: expected a list, got {value!r}")
@@ -161,6 +231,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(_convert(v, arguments[0], f"{where}[{i}]") for i, v in enumerate(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, type) and not isinstance(value, hint):
+    wrong_bool = isinstance(value, bool) and hint in (int, float)
+    if isinstance(hint, type) and (wrong_bool or not isinstance(value, hint)):
         raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value

@@ -18,9 +18,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from fastcount.data.base import CountingDataset
+from fastcount.data.transforms import inside
 from fastcount.models.base import Target
 from fastcount.ops import adaptive_sigma
-from fastcount.training.config import Augment, Part
+from fastcount.training.config import Augment, NeighbourSigma, Part
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TrainingPictures:
         dataset: CountingDataset,
         indices: Sequence[int],
         part: Part,
-        sigma_knn: dict[str, float] | None,
+        sigma_knn: NeighbourSigma | None,
     ) -> None:
         self.dataset, self.indices, self.part = dataset, list(indices), part
         self.sigma_knn = sigma_knn
@@ -56,29 +57,24 @@ class TrainingPictures:
         if i not in self._kept:
             sample = self.dataset[self.indices[i]]
             image = sample["image"].as_subclass(Tensor)
+            if "points" not in sample:
+                raise ValueError(
+                    f"{self.part.dataset}: {sample['id']} has a count but no points, so that of a "
+                    "crop is unknown; train a model that takes whole pictures"
+                )
             points = sample["points"].as_subclass(Tensor).float()
-            points = points[_inside(points, image.shape[-2], image.shape[-1])]
+            points = points[inside(points, (image.shape[-2], image.shape[-1]))]
             sigma = None
             if self.sigma_knn is not None:
-                low, high = self.sigma_knn["low"], self.sigma_knn["high"]
-                sigma = adaptive_sigma(
-                    points, k=int(self.sigma_knn["k"]), beta=self.sigma_knn["beta"], fallback=high
-                ).clamp(low, high)
+                knn = self.sigma_knn
+                sigma = adaptive_sigma(points, k=knn.k, beta=knn.beta, fallback=knn.high)
+                sigma = sigma.clamp(knn.low, knn.high)
             boxes = labels = None
             if "boxes" in sample:
                 boxes = sample["boxes"].as_subclass(Tensor).float()
                 labels = sample.get("labels", torch.zeros(len(boxes), dtype=torch.int64))
             self._kept[i] = Picture(image, points, sigma, boxes, labels)
         return self._kept[i]
-
-
-def _inside(points: Tensor, height: int, width: int) -> Tensor:
-    return (
-        (points[:, 0] >= -0.5)
-        & (points[:, 0] < width - 0.5)
-        & (points[:, 1] >= -0.5)
-        & (points[:, 1] < height - 0.5)
-    )
 
 
 def _overlapping(boxes: Tensor, height: int, width: int) -> Tensor:
@@ -88,14 +84,24 @@ def _overlapping(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 class Crops(Dataset[tuple[Tensor, Target]]):
-    """Crop n of a run: (3, h, w) float in [0, 1] and its target."""
+    """Crop n of a run: (3, h, w) float in [0, 1] and its target.
+
+    ``fill``: the colour of what of a crop lies beyond its picture, the model's ``tiling.fill``:
+    what it will see there when it counts.
+    """
 
     def __init__(
-        self, parts: Sequence[TrainingPictures], size: tuple[int, int], augment: Augment, seed: int
+        self,
+        parts: Sequence[TrainingPictures],
+        size: tuple[int, int],
+        augment: Augment,
+        seed: int,
+        *,
+        fill: tuple[int, int, int] = (124, 116, 104),
     ) -> None:
         if augment.transpose and size[0] != size[1]:
             raise ValueError(f"augment: transpose needs square crops, got crop {size}")
-        self.parts, self.size, self.seed = list(parts), size, seed
+        self.parts, self.size, self.seed, self.fill = list(parts), size, seed, fill
         self.edges = share_edges(parts)
         self.colour = colour_changes(augment)
         self.augment = augment
@@ -112,18 +118,17 @@ class Crops(Dataset[tuple[Tensor, Target]]):
         image, points = picture.image, picture.points
         scale = draw_scale(part.part)
         height, width = self.size
-        # The window of the picture that becomes the crop; it may be larger than the picture,
-        # then the rest is mid-grey, which networks see as zero.
+        # The window of the picture that becomes the crop; it may be larger than the picture.
         h, w = round(height / scale), round(width / scale)
         top, left = (_offset(image.shape[-2], h), _offset(image.shape[-1], w))
         window = TF.crop(image, top, left, h, w)
-        window = _grey_outside(window, image, top, left)
+        window = _fill_outside(window, image, top, left, self.fill)
         window = TF.resize(window, [height, width], antialias=True)
         sy, sx = height / h, width / w
         points = points - torch.tensor([left, top], dtype=points.dtype)
         # pixel centres: (x + 1/2) s - 1/2
         points = (points + 0.5) * torch.tensor([sx, sy], dtype=points.dtype) - 0.5
-        keep = _inside(points, height, width)
+        keep = inside(points, (height, width))
         points = points[keep]
         boxes = picture.boxes
         if boxes is not None:  # edge coordinates: no half pixels
@@ -188,15 +193,18 @@ def _offset(side: int, window: int) -> int:
     return int(torch.randint(min(room, 0), max(room, 0) + 1, ()))
 
 
-def _grey_outside(window: Tensor, image: Tensor, top: int, left: int) -> Tensor:
+def _fill_outside(
+    window: Tensor, image: Tensor, top: int, left: int, fill: tuple[int, int, int]
+) -> Tensor:
     height, width = window.shape[-2:]
     y0, x0 = max(-top, 0), max(-left, 0)
     y1, x1 = min(image.shape[-2] - top, height), min(image.shape[-1] - left, width)
     if (y0, x0, y1, x1) == (0, 0, height, width):
         return window
     window = window.clone()
-    window[:, :y0], window[:, y1:] = 128, 128
-    window[:, :, :x0], window[:, :, x1:] = 128, 128
+    colour = torch.tensor(fill, dtype=window.dtype).view(3, 1, 1)
+    window[:, :y0], window[:, y1:] = colour, colour
+    window[:, :, :x0], window[:, :, x1:] = colour, colour
     return window
 
 

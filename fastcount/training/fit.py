@@ -52,15 +52,16 @@ def fit(
     """
     say = say or (lambda line: print(line, file=sys.stderr))
     config = load_config(path, overrides)
-    folder = Path(config.output) / config.name
-    folder.mkdir(parents=True, exist_ok=True)
-    _same_run(config, folder)
-
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed, verbose=False)
     arguments = dict(config.model)
     model = create_model(arguments.pop("name"), **arguments)
+    if config.calibrate:
+        copy.deepcopy(model).scale_counts(1.0)  # so that a model that cannot says so now
+    folder = Path(config.output) / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    _same_run(config, folder)
     pictures = PicturesModule(config, model.tiling)
     for dropped in pictures.dropped:
         say(f"not used, its picture is in a held-out set: {dropped}")
@@ -213,9 +214,10 @@ def _card(
     error: float | None,
 ) -> dict[str, Any]:
     """What a reader must know to judge the model and to make it again."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    counts: dict[str, int] = {}
+    for part in pictures.parts:
+        name = part.part.dataset.rpartition("/")[2]
+        counts[name] = counts.get(name, 0) + len(part.indices)
     return {
         "name": config.name,
         "command": " ".join(
@@ -224,13 +226,26 @@ def _card(
             + [entry for entry in overrides or [] if not entry.startswith("output=")]
         ),
         "start": config.start,
-        "commit": commit or None,
-        "pictures": {
-            part.part.dataset.rpartition("/")[2]: len(part.indices) for part in pictures.parts
-        },
+        "commit": _commit(),
+        "pictures": counts,
         "validation_error": error,
         "steps": config.steps,
         "seed": config.seed,
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def _commit() -> str | None:
+    """Of the source that trains; None for an installed package, or without git."""
+    try:
+        told = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    return told.stdout.strip() or None

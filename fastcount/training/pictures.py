@@ -76,7 +76,9 @@ class PicturesModule(lightning.LightningDataModule):
             dataset = WholePictures(self.parts, self.tiling, config.augment, config.seed)
             collating = partial(collate_padded, fill=self.tiling.fill)
         else:
-            dataset = Crops(self.parts, config.crop, config.augment, config.seed)
+            dataset = Crops(
+                self.parts, config.crop, config.augment, config.seed, fill=self.tiling.fill
+            )
             collating = collate
         return DataLoader(
             dataset,

@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 import fastcount
-from fastcount import shipped
+from fastcount import overlay, shipped
+from fastcount.pictures import open_picture
+from fastcount.runtime.counter import Counter
 
 
 def test_json_is_what_the_library_says(run_json, model_file: str, pictures: Path) -> None:
@@ -176,6 +178,20 @@ def test_max_pixels_refuses(run, model_file: str, pictures: Path) -> None:
     assert code == 1
     assert "max_pixels" in err
     assert run(*base, "--max-pixels", 2080)[0] == 0
+
+
+def test_max_pixels_can_be_raised(
+    run, model_file: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default is lowered here: beyond the true one a picture takes gigabytes."""
+    for place in (open_picture, Counter.__call__):
+        defaults = place.__kwdefaults__
+        monkeypatch.setattr(place, "__kwdefaults__", {**defaults, "max_pixels": 100})
+    monkeypatch.setattr(overlay, "MAX_PIXELS", 100)
+    base = ("count", pictures / "a.png", "--model", model_file, "--out", tmp_path, "--overlay")
+    assert run(*base, "--max-pixels", 100)[0] == 1
+    assert run(*base, "--max-pixels", 2080)[0] == 0
+    assert (tmp_path / "a.overlay.png").exists()
 
 
 def test_an_out_that_cannot_be_made(run, model_file: str, pictures: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import fastcount
 import fastcount.training
 from fastcount import shipped
+from fastcount.cli import doctor
 
 
 @pytest.fixture
@@ -117,6 +120,19 @@ def test_doctor(
     assert code == 1
     assert "BROKEN" in out
     assert "install fastcount again" in out
+
+
+def test_doctor_knows_what_is_needed() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[><=\[]", each)[0] for each in requirements} - {"fastcount"}
+
+    assert set(doctor.NEEDED) == names(project["dependencies"])
+    extras = project["optional-dependencies"]
+    for extra, packages in doctor.EXTRAS.items():
+        wanted = names(extras[extra]) | (names(extras["demo"]) if extra == "export" else set())
+        assert set(packages) == wanted
 
 
 def test_doctor_says_why_a_package_does_not_load(run_json, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trees
+from PIL import Image
 
 from fastcount.data import DatasetError, open_dataset
 
@@ -140,6 +141,20 @@ def test_yolo_broken_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "labels/train2017/a.txt").write_text(f"0 .5 .5 .1 .1\n{line}\n")
     with pytest.raises(DatasetError, match=r"a\.txt, line 2"):
         open_dataset(f"yolo:{tmp_path}")[0]
+
+
+def test_yolo_of_a_turned_photograph(tmp_path: Path) -> None:
+    """The boxes are parts of the picture as it is seen, upright."""
+    yolo(tmp_path)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (80, 40)).save(tmp_path / "images/train2017/a.jpg", exif=turned)
+    sample = open_dataset(f"yolo:{tmp_path}")[0]
+    assert sample["image"].shape == (3, 80, 40)
+    assert sample["boxes"][0].tolist() == [15, 20, 25, 60]
+    (tmp_path / "images/train2017/a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    with pytest.raises(ValueError, match=r"a\.jpg: is no picture"):
+        open_dataset(f"yolo:{tmp_path}").annotation(0)
 
 
 def test_real_yolo(data_dir: Path) -> None:

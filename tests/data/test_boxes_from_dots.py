@@ -101,6 +101,27 @@ def test_presets_by_scene(tmp_path: Path) -> None:
             Presets.read(tmp_path / "bad.json")
 
 
+def test_overlays_stay_in_their_folder_and_do_not_replace_each_other(tmp_path: Path) -> None:
+    for name in ("pictures/a.png", "more/a.png", "frame.0001.png", "frame.0002.png"):
+        trees.picture(tmp_path / name, (20, 30))
+    paths = ("../pictures/a.png", "../more/a.png", "../frame.0001.png", "../frame.0002.png")
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table/dots.csv").write_text("path,x,y\n" + "".join(f"{p},5,5\n" for p in paths))
+    before = (tmp_path / "pictures/a.png").read_bytes()
+    folder = tmp_path / "look"
+    arguments = ["--out", str(tmp_path / "b.json"), "--overlay", str(folder)]
+    assert main(["boxes", f"csv:{tmp_path}/table/dots.csv", *arguments]) == 0
+    assert (tmp_path / "pictures/a.png").read_bytes() == before
+    names = ["a-2.overlay.png", "a.overlay.png", "frame.0001.overlay.png", "frame.0002.overlay.png"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_rendered_pictures_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = "synthetic:?kind=cells&count=3&pictures=2&size=64"
+    assert main(["boxes", spec, "--out", str(tmp_path / "b.json")]) == 2
+    assert "is rendered" in capsys.readouterr().err
+
+
 def test_command_round_trip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dots = [[[2.0, 3], [13, 15], [29, 20]], [], [[5, 5], [-40, 9]]]
     trees.shanghaitech(tmp_path, dots)

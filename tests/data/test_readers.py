@@ -185,6 +185,18 @@ def test_json(tmp_path: Path) -> None:
     assert dataset[2]["count"] == 4.5
 
 
+def test_json_leaves_out_what_count_could_not_count(tmp_path: Path) -> None:
+    trees.picture(tmp_path / "a.png")
+    file = tmp_path / "counts.json"
+    file.write_text(
+        '[{"path": "b.png", "count": null, "error": "b.png: is damaged"},'
+        ' {"path": "a.png", "count": 3.25, "points": null}]'
+    )
+    dataset = open_dataset(f"json:{file}")
+    assert dataset.ids == ("a.png",)
+    assert dataset[0]["count"] == 3.25
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

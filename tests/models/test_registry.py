@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from fastcount.models import CountingModel, create_model, list_models, register
+from fastcount.models.fcos import FCOS
 from fastcount.models.mcnn import MCNN
 
 
@@ -23,6 +24,13 @@ def test_a_model_knows_its_name_and_how_to_build_it_again() -> None:
     again = create_model(model.name, **model.config)
     assert isinstance(again, MCNN)
     assert again.sigma == 4.0
+
+
+def test_a_model_built_by_its_class_knows_it_too() -> None:
+    assert MCNN(sigma=4.0).config == {"sigma": 4.0}
+    assert MCNN().config == {}
+    small = FCOS(nms_threshold=0.4, channels=32)
+    assert small.config == {"nms_threshold": 0.4, "channels": 32}
 
 
 def test_unknown_names_list_the_known() -> None:

@@ -49,6 +49,17 @@ def test_a_counter_keeps_two_tiles_in_flight(engine: TensorrtEngine) -> None:
     assert words == ["run", *["run", "wait"] * 4, "wait"]
 
 
+def test_who_stops_asking_leaves_nothing_in_flight(engine: TensorrtEngine) -> None:
+    """What is still being written must not be given to the next picture."""
+    fake_tensorrt.EVENTS.clear()
+    batches = engine._networks(np.full((1, 16, 32, 3), n, np.uint8) for n in range(4))
+    assert next(batches)["count"].tolist() == [0]
+    batches.close()
+    words = [event.partition(" ")[0] for event in fake_tensorrt.EVENTS if " " in event]
+    assert words.count("run") == words.count("wait") == 2
+    assert engine.run(np.full((1, 16, 32, 3), 7, np.uint8))[0].count == 7 * 16 * 32 * 3
+
+
 def test_memory_is_kept_and_grows_with_the_input(engine: TensorrtEngine) -> None:
     counter = Counter(engine)
     picture = np.full((16, 32, 3), 7, np.uint8)

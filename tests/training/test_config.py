@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fastcount.training.config import Config, load_config
+from fastcount.training.config import Config, NeighbourSigma, load_config
 
 MINIMAL = """
 name: small
@@ -52,11 +52,36 @@ def test_environment_variables_are_expanded(write, monkeypatch) -> None:
         ("augment: {flipp: true}", "unknown key 'flipp'"),
         ("holdout: ['x:$NOT_SET_ANYWHERE']", "NOT_SET_ANYWHERE is not set"),
         ("holdout: nothing", "expected a list"),
+        ("threads: two", "threads: expected int, got 'two'"),
+        ("threads: 0", "threads must be at least 1"),
+        ("steps: true", "steps: expected int, got True"),
+        ("batch_size: 0", "batch_size must be at least 1, got 0"),
+        ("validation: 1.0", "validation must be below 1"),
+        ("crop: [0, 64]", "crop must be at least 1 pixel"),
+        ("sigma_knn: {k: 3, beta: 0.3}", "sigma_knn: the key 'low' is missing"),
+        ("sigma_knn: {k: 3, beta: 0.3, low: 4, high: 2}", "low <= high"),
+        ("model: {sigma: 3}", "model: names no model"),
+        ("train: []", "names no data set"),
+        ("train: [{dataset: 'synthetic:', scale: [2, 1]}]", "0 < low <= high"),
+        ("train: [{dataset: 'synthetic:', weight: 0}]", "weight must be above 0"),
     ],
 )
 def test_mistakes_are_named(write, change: str, message: str) -> None:
     with pytest.raises(ValueError, match=message.replace("[", r"\[")):
         load_config(write(MINIMAL + change + "\n"))
+
+
+def test_an_override_that_is_no_yaml(write) -> None:
+    with pytest.raises(ValueError, match=r"override 'ema=\[': the value is not YAML"):
+        load_config(write(MINIMAL), ["ema=["])
+
+
+def test_none_is_a_value_where_a_key_may_be_absent(write) -> None:
+    config = load_config(
+        write(MINIMAL), ["threads=null", "sigma_knn={k: 3, beta: 1, low: 2, high: 9}"]
+    )
+    assert config.threads is None
+    assert config.sigma_knn == NeighbourSigma(k=3, beta=1.0, low=2.0, high=9.0)
 
 
 def test_missing_key_and_broken_yaml(write) -> None:

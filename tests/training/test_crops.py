@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fastcount.data import open_dataset
 from fastcount.data.base import CountingDataset
 from fastcount.data.sample import Annotation
-from fastcount.training.config import Augment, Part
+from fastcount.training.config import Augment, NeighbourSigma, Part
 from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
 
 PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)
@@ -46,9 +48,11 @@ class Spots(CountingDataset):
         return Annotation.of_points(np.concatenate([self.points, outside]))
 
 
-def crops(augment: Augment = PLAIN, scale=(0.5, 1.5), size=(64, 96), seed=0, sigma=None) -> Crops:
+def crops(
+    augment: Augment = PLAIN, scale=(0.5, 1.5), size=(64, 96), seed=0, sigma=None, **more
+) -> Crops:
     part = Part("spots", scale=scale)
-    return Crops([TrainingPictures(Spots(), [0], part, sigma)], size, augment, seed)
+    return Crops([TrainingPictures(Spots(), [0], part, sigma)], size, augment, seed, **more)
 
 
 class BoxedSpots(Spots):
@@ -136,15 +140,16 @@ def test_crop_depends_on_seed_and_number_alone() -> None:
     assert not torch.equal(crops(augment, seed=1)[0][0], forward[0][0])
 
 
-def test_windows_larger_than_the_picture_are_grey_outside() -> None:
-    image, target = crops(scale=(0.3, 0.3), size=(96, 96))[0]
+def test_windows_larger_than_the_picture_are_filled_outside() -> None:
+    fill = (10, 200, 30)
+    image, target = crops(scale=(0.3, 0.3), size=(96, 96), fill=fill)[0]
     assert len(target["points"]) == 30
-    grey = (image - 128 / 255).abs().max(0).values < 1e-3
-    assert grey.float().mean() > 0.3
+    filled = (image - torch.tensor(fill).view(3, 1, 1) / 255).abs().max(0).values < 1e-3
+    assert filled.float().mean() > 0.3
 
 
 def test_sigma_follows_the_neighbours_and_the_scale() -> None:
-    sigma = {"k": 3, "beta": 0.5, "low": 1.0, "high": 100.0}
+    sigma = NeighbourSigma(k=3, beta=0.5, low=1.0, high=100.0)
     small = crops(scale=(0.5, 0.5), sigma=sigma, size=(60, 72))[0][1]["sigma"]
     large = crops(scale=(1.0, 1.0), sigma=sigma, size=(120, 144))[0][1]["sigma"]
     assert torch.allclose(small, large * 0.5, rtol=1e-4)
@@ -180,3 +185,12 @@ def test_collate_makes_channels_last_batches() -> None:
     assert images.shape == (2, 3, 64, 96)
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert len(targets) == 2
+
+
+def test_a_count_without_points_cannot_be_cropped(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    (tmp_path / "counts.csv").write_text("path,count\na.png,3\n")
+    spec = f"csv:{tmp_path / 'counts.csv'}"
+    pictures = TrainingPictures(open_dataset(spec), [0], Part(spec), None)
+    with pytest.raises(ValueError, match=r"counts\.csv: a\.png has a count but no points"):
+        pictures[0]

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from fastcount.models import create_model
-from fastcount.models.checkpoint import save_model
+from fastcount.models.checkpoint import load_model, save_model
 from fastcount.training.fit import fit
 
 RUN = """
@@ -120,3 +120,21 @@ def test_a_run_begins_where_another_ended(tmp_path: Path) -> None:
         fit(config, ["start=nothing", "name=third"])
     with pytest.raises(ValueError, match="do not fit"):
         fit(config, ["model={name: density_fpn, width: 24}", "name=fourth"])
+
+
+def test_what_would_fail_after_training_is_said_before(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "out")))
+    with pytest.raises(ValueError, match="mcnn cannot scale its counts"):
+        fit(config, ["model={name: mcnn}"])
+    assert not list((tmp_path / "out").glob("**/*.ckpt"))
+    # what was wrong can be put right in the same place
+    fit(config, ["model={name: mcnn}", "calibrate=false", "steps=4"])
+
+
+def test_a_run_needs_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "out")))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    written = fit(config, ["steps=4"])
+    assert load_model(written).card["commit"] is None

@@ -98,6 +98,18 @@ class MobileNetV2Features(nn.Module):
                 maps.append(x)
         return tuple(maps)
 
+    def of_any_size(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The maps of (B, 3, H, W) of any size, sides rounded up: padded to whole cells, of which
+        those that come of the padding alone are cut off again."""
+        height, width = x.shape[-2:]
+        maps = self(F.pad(x, (0, -width % 32, 0, -height % 32)))
+        strides = (8, 16, 32) if len(self._given) == 3 else (4, 8, 16, 32)
+        # Rounded up by an addition: -(-H // s) is wrong where an engine divides towards zero.
+        return tuple(
+            one[..., : (height + stride - 1) // stride, : (width + stride - 1) // stride]
+            for stride, one in zip(strides, maps, strict=False)
+        )
+
 
 def load_tflite(features: MobileNetV2Features, path: str | Path) -> None:
     """Fills ``features`` from a Keras MobileNetV2 in an 8-bit TensorFlow Lite file.

@@ -62,16 +62,9 @@ class Backbone(nn.Module):
         self.std = (red, green, blue)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        if not isinstance(self.body, MobileNetV2Features):
-            maps = self.body(images)
-            return {level: maps[place] for level, place in self._places.items()}
-        height, width = images.shape[-2:]
-        # It takes whole cells only; what comes of the padding beyond the last cell goes again.
-        maps = self.body(F.pad(images, (0, -width % 32, 0, -height % 32)))
-        return {
-            level: maps[place][..., : -(-height >> level), : -(-width >> level)]
-            for level, place in self._places.items()
-        }
+        body = self.body
+        maps = body.of_any_size(images) if isinstance(body, MobileNetV2Features) else body(images)
+        return {level: maps[place] for level, place in self._places.items()}
 
 
 class BackbonePyramid(nn.Module):

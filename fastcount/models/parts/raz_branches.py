@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastcount.models.csrnet import DilatedBackEnd, start_weights
+from fastcount.models.parts.dilated_back_end import DilatedBackEnd, start_weights
 from fastcount.models.parts.vgg_frontend import scaled
 
 

@@ -48,14 +48,8 @@ class MobileNetV2Strides(nn.Module):
         self.channels = sum(widths[stride] for stride in strides)
 
     def forward(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
-        # It takes whole cells only; what comes of the padding beyond the last cell goes again.
-        maps = self.body(F.pad(images, (0, -width % 32, 0, -height % 32)))
-        by_stride = dict(zip(_BLOCKS, maps, strict=False))
-        chosen = [
-            by_stride[stride][..., : -(-height // stride), : -(-width // stride)]
-            for stride in self.strides
-        ]
+        by_stride = dict(zip(_BLOCKS, self.body.of_any_size(images), strict=False))
+        chosen = [by_stride[stride] for stride in self.strides]
         size = chosen[0].shape[-2:]
         larger = [
             F.interpolate(one, size=size, mode="bilinear", align_corners=False)
