@@ -30,6 +30,7 @@ from rich.table import Table
 from torch import Tensor
 
 from fastcount.data.instance_masks import InstanceMasks
+from fastcount.files import atomic_write
 from fastcount.metrics import CountError, MaskAP
 from fastcount.models.checkpoint import load_model
 from fastcount.models.countseg import CountSeg
@@ -68,7 +69,8 @@ def cut_tiles(options: argparse.Namespace) -> None:
                 file = f"{name}_{top}_{left}.png"
                 Image.fromarray(picture[part]).save(folder / "images" / file)
                 Image.fromarray(numbers.astype(np.uint8)).save(folder / "masks" / file)
-    done.write_text(json.dumps(settings))
+    with atomic_write(done, "w") as file:
+        json.dump(settings, file)
 
 
 def train(options: argparse.Namespace) -> CountSeg:
@@ -174,7 +176,8 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, float]]:
     report = measure(train(options), options)
     show(report)
     text = {"options": vars(options), **report}
-    (options.output / "results.json").write_text(json.dumps(text, indent=1, default=str))
+    with atomic_write(options.output / "results.json", "w") as file:
+        json.dump(text, file, indent=1, default=str)
     return report
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from fastcount.data import open_dataset
+from fastcount.files import atomic_write
 from fastcount.metrics import ClassCountError
 from fastcount.metrics.functional import (
     grid_counts_of_density,
@@ -101,7 +101,8 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, float]]:
         table.add_row(" + ".join(terms), *row)
     Console(highlight=False).print(table)
     if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=1))
+        with atomic_write(options.json, "w") as file:
+            json.dump(report, file, indent=1)
     return report
 
 

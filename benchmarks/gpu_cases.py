@@ -92,34 +92,37 @@ def _targets(scale: Scale) -> list[Case]:
             xy, sigma, counts, side, side, [stride], 3.0, False, torch.float32
         )
 
-    taps = torch.exp(-(torch.arange(-15.0, 16.0, device=scale.device) ** 2) / 50.0)
-    taps /= taps.sum()
+    span = torch.arange(-15, 16, device=scale.device)
+    bell = torch.exp(-(span[:, None] ** 2 + span**2) / 50.0)
+    bell /= bell.sum()
     picture = torch.arange(batch, device=scale.device).repeat_interleave(points)
 
     def places(xy: Tensor) -> Tensor:
         x, y = xy.long().unbind(1)
         return (picture * side + y) * side + x
 
-    def filtered(xy: Tensor) -> Tensor:
-        ones = torch.ones(len(xy), device=xy.device)
-        dots = torch.zeros(pixels, device=xy.device).index_add(0, places(xy), ones)
-        dots = dots.view(batch, 1, side, side)
-        across = F.conv2d(dots, taps.view(1, 1, 1, -1), padding=(0, 15))
-        return F.conv2d(across, taps.view(1, 1, -1, 1), padding=(15, 0))
-
-    reach = torch.arange(-6, 7, device=scale.device)
+    reach = span[9:22]
     hill = torch.exp(-(reach[:, None] ** 2 + reach**2) / 8.0)
+
+    def windows(xy: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the pixels of each point's window lie in the maps, and their values: 0 beyond."""
+        x, y = xy.long().unbind(1)
+        beside = torch.arange(len(window), device=xy.device) - len(window) // 2
+        down, across = y[:, None, None] + beside[:, None], x[:, None, None] + beside
+        on_map = (down >= 0) & (down < side) & (across >= 0) & (across < side)
+        there = (picture[:, None, None] * side + down) * side + across
+        there = torch.where(on_map, there, 0).flatten()
+        return there, torch.where(on_map, window, 0.0).flatten()
+
+    def added(xy: Tensor) -> Tensor:
+        """Each point's window, written by a scatter that adds."""
+        drawn = torch.zeros(pixels, device=xy.device).index_add(0, *windows(xy, bell))
+        return drawn.view(batch, 1, side, side)
 
     def hills(xy: Tensor) -> Tensor:
         """Each point's window, written by a scatter of the greatest."""
-        x, y = xy.long().unbind(1)
-        down, across = y[:, None, None] + reach[:, None], x[:, None, None] + reach
-        on_map = (down >= 0) & (down < side) & (across >= 0) & (across < side)
-        there = (picture[:, None, None] * side + down) * side + across
-        values = torch.where(on_map, hill, 0.0).flatten()
-        there = torch.where(on_map, there, 0).flatten()
-        drawn = torch.zeros(pixels, device=xy.device).scatter_reduce(0, there, values, "amax")
-        return drawn.view(batch, 1, side, side)
+        drawn = torch.zeros(pixels, device=xy.device)
+        return drawn.scatter_reduce(0, *windows(xy, hill), "amax").view(batch, 1, side, side)
 
     def crosses(xy: Tensor) -> Tensor:
         dots = torch.zeros(pixels, device=xy.device)
@@ -137,13 +140,13 @@ def _targets(scale: Scale) -> list[Case]:
         return nearest_five[:, 1:].mean(1)
 
     return [
-        Case("density_map, stride 1", make.whole_points, density(1), 4 * pixels, filtered),
+        Case("density_map, stride 1", make.whole_points, density(1), 4 * pixels, added),
         Case(
             "density_map, stride 8",
             make.whole_points,
             density(8),
             4 * pixels // 64,
-            lambda xy: 64 * F.avg_pool2d(filtered(xy), 8),
+            lambda xy: 64 * F.avg_pool2d(added(xy), 8),
         ),
         Case(
             "gaussian_heatmap, sigma 2",

@@ -76,7 +76,9 @@ class Run:
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         path = RESULTS / f"{slug}-{self.record['date'][:10]}.json"
         RESULTS.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.record, indent=2) + "\n")
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(self.record, indent=2) + "\n")
+        part.replace(path)
         return path
 
     def step(self, name: str, command: list[str], **variables: str) -> dict[str, Any]:

@@ -177,14 +177,16 @@ def main() -> int:
     what, out = sys.argv[1], Path(sys.argv[2])
     if what == "graphs":
         outcomes = {case.name: graph_outcome(case) for case in cases(SMALL)}
-        out.write_text(json.dumps({name: words or "passed" for name, words in outcomes.items()}))
+        with atomic_write(out, "w") as file:
+            json.dump({name: words or "passed" for name, words in outcomes.items()}, file)
         return int(any(outcomes.values()))
     # Rivals give float32 results, as we do.
     torch.backends.cudnn.allow_tf32 = False
     found: dict[str, Any] = {}
     if what == "measurements":
         found = measurements()
-        out.write_text(json.dumps(found))
+        with atomic_write(out, "w") as file:
+            json.dump(found, file)
         return int(any("error" in each for each in found["operators"].values()))
     for case in cases(FULL):
         if case.rival is not None:

@@ -27,6 +27,7 @@ from rich.table import Table
 from fastcount.counting import Counting
 from fastcount.data import open_dataset
 from fastcount.data.base import CountingDataset
+from fastcount.files import atomic_write
 from fastcount.metrics import CountAgreement, PckAP
 from fastcount.metrics.functional import std_coverage
 from fastcount.models import CountingModel
@@ -269,7 +270,8 @@ def main() -> None:
         for name, (model, _) in trained.items()
     }
     report = {"options": vars(options), "networks": networks, **results}
-    written.write_text(json.dumps(report, indent=1, default=str))
+    with atomic_write(written, "w") as file:
+        json.dump(report, file, indent=1, default=str)
     console.print(f"written to {written}")
 
 

@@ -18,7 +18,6 @@ import json
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -26,6 +25,7 @@ from rich.table import Table
 from torch import Tensor
 
 from fastcount.data import CountingDataset, open_dataset
+from fastcount.files import atomic_write
 from fastcount.metrics import CountError, LocalizationAP, PointPR
 from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.parts.grid_fusion import (
@@ -206,7 +206,8 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, tuple[float,
     report = {"counts": rows(seen, theta)}
     print_tables(report, seen, options.paper)
     if options.json:
-        Path(options.json).write_text(json.dumps(report, indent=1))
+        with atomic_write(options.json, "w") as file:
+            json.dump(report, file, indent=1)
     if options.save:
         if model.depth not in theta:
             parser.error(f"--save: the model's depth is {model.depth}; give --depth of as much")

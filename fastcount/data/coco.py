@@ -66,13 +66,23 @@ class COCO(CountingDataset):
 class COCOCount(COCO):
     """COCO as unpacked: ``root`` holds ``annotations/instances_train2014.json`` and ``train2014``.
 
-    ``split`` and ``year`` name both; 2014 is the year of the counting papers.
+    ``split`` and ``year`` name both; 2014 is the year of the counting papers, which halve the
+    validation split: ``count-val`` to choose on, the first half of its pictures by their numbers,
+    and ``count-test`` to test on. CountSeg does not say which pictures its halves hold.
     """
 
     name: ClassVar[str] = "coco_count"
 
     def __init__(
-        self, root: str | Path, *, split: Literal["train", "val"] = "train", year: int = 2014
+        self,
+        root: str | Path,
+        *,
+        split: Literal["train", "val", "count-val", "count-test"] = "train",
+        year: int = 2014,
     ) -> None:
-        file = Path(root) / "annotations" / f"instances_{split}{year}.json"
-        super().__init__(file, pictures=f"../{split}{year}")
+        files = "train" if split == "train" else "val"
+        file = Path(root) / "annotations" / f"instances_{files}{year}.json"
+        super().__init__(file, pictures=f"../{files}{year}")
+        half = len(self.ids) // 2
+        kept = {"count-val": slice(half), "count-test": slice(half, None)}.get(split, slice(None))
+        self.ids, self._found = self.ids[kept], self._found[kept]

@@ -40,7 +40,7 @@ _READERS = {
     "ucf_qnrf": "ucf_qnrf:UCFQNRF",
     "vgg_cells": "vgg_cells:VGGCells",
     "voc": "voc:VOC",
-    "voc_count": "voc:VOC",
+    "voc_count": "voc:VOCCount",
     "yolo": "yolo:YOLO",
 }
 

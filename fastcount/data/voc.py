@@ -104,6 +104,17 @@ class BCCD(VOC):
     classes = ("RBC", "WBC", "Platelets")
 
 
+class VOCCount(VOC):
+    """VOC as CountSeg counts it: objects marked as difficult are not asked for."""
+
+    name: ClassVar[str] = "voc_count"
+
+    def __init__(
+        self, root: str | Path, *, split: str = "train", classes: str = "", difficult: bool = False
+    ) -> None:
+        super().__init__(root, split=split, classes=classes, difficult=difficult)
+
+
 class SCUTHead(VOC):
     """SCUT-HEAD: heads in classrooms, boxed; ``root`` is one of its parts, in VOC layout.
 

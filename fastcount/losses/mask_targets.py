@@ -48,9 +48,10 @@ def box_heatmap(
 
     The width of each kernel follows eq. 10 from the box in cells; ``eta`` widens small objects,
     ``epsilon`` narrows all.
-    ``reduce="sum"`` adds kernels up to at most 1, as mask focal loss has it; ``"max"`` keeps the
-    greatest, as CenterNet has it. The cell of each object is exactly 1 (sums of kernels reach 1
-    elsewhere too where objects are crowded).
+    ``reduce="sum"`` adds kernels up to at most 1, as mask focal loss has it, and draws each over
+    all of its box, for the loss weighs every cell there by it; ``"max"`` keeps the greatest, as
+    CenterNet has it, and cuts kernels at three deviations. The cell of each object is exactly 1
+    (sums of kernels reach 1 elsewhere too where objects are crowded).
 
     Args:
         boxes: for each picture (N, 4) x1, y1, x2, y2 in edge coordinates, of area > 0 and with
@@ -64,14 +65,21 @@ def box_heatmap(
     Raises:
         ValueError: a label out of range, a box that is not finite.
     """
-    sides = [(each[:, 2:] - each[:, :2]) / stride for each in boxes]
+    sides = [((each[:, 2:] - each[:, :2]) / stride).float() for each in boxes]
+    sigmas = [small_object_sigma(each, eta=eta, epsilon=epsilon) for each in sides]
+    truncate = 3.0
+    if reduce == "sum" and any(len(each) for each in sides):
+        # Half a box more than its cells reach, for a kernel begins at a whole cell.
+        reach = (torch.cat(sides).amax(1) / 2 + 1) / torch.cat(sigmas)
+        truncate = max(truncate, float(reach.max()))
     return gaussian_heatmap(
         [grid_centres(each, size, stride, offset).float() for each in boxes],
         size,
-        [small_object_sigma(each.float(), eta=eta, epsilon=epsilon) for each in sides],
+        sigmas,
         labels=list(labels),
         num_classes=num_classes,
         reduce=reduce,
+        truncate=truncate,
     )
 
 

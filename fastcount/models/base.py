@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcount.counting import Counting
+from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.runtime.tiling import Tiling
 
 
@@ -48,11 +49,13 @@ class CountingModel(nn.Module, ABC):
 
     ``forward`` takes (B, 3, H, W) floating-point RGB in [0, 1] and normalises it itself, so that
     a model's file holds all that the model needs. ``tiling`` says how a picture of any size is
-    cut for it. ``config`` holds the arguments that build it again from its name.
+    cut for it. ``config`` holds the arguments that build it again from its name. ``kernels``: how
+    wide those of its target are where neighbours decide; training looks for them before it crops.
     """
 
     name: ClassVar[str]
     tiling: Tiling
+    kernels: NeighbourSigma | None = None
     config: dict[str, Any]
     card: dict[str, Any]  # set where the model came from a checkpoint: what the file says of it
     classes: tuple[str, ...] = ("object",)

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastcount.models.base import IMAGENET_MEAN, IMAGENET_STD, DensityOutput, Normalize
-from fastcount.models.parts.density_regression import DensityRegression, Sigma
+from fastcount.models.neighbour_sigma import Sigma
+from fastcount.models.parts.density_regression import DensityRegression
 from fastcount.models.parts.dilated_back_end import DilatedBackEnd, start_weights
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd
 from fastcount.models.registry import register

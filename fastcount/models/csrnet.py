@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from fastcount.models.base import IMAGENET_MEAN, IMAGENET_STD, DensityOutput, Normalize
-from fastcount.models.parts.density_regression import DensityRegression, Sigma
+from fastcount.models.neighbour_sigma import Sigma
+from fastcount.models.parts.density_regression import DensityRegression
 from fastcount.models.parts.dilated_back_end import DilatedBackEnd
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd
 from fastcount.models.registry import register

@@ -46,8 +46,10 @@ class LeafDetection(CountingModel):
     :class:`fastcount.models.parts.pyramid.BackbonePyramid`; nothing is fetched unless
     ``weights="imagenet"``. ``radii``: of the targets' Gaussians in cells of 8 pixels, see
     :class:`fastcount.models.parts.keypoint_head.KeypointHead`; the public code's are
-    (3, 7, 5, 5, 3). ``averages``: whether the 256 averages take part in the count.
-    ``least_peak``: height from which on a peak of the last heat map is a point of the result.
+    (3, 7, 5, 5, 3). ``window``: cells a side of the soft count's window; by default the last
+    Gaussian's, as the paper has it (3.2.2), while its public code has 3. ``averages``: whether the
+    256 averages take part in the count. ``least_peak``: height from which on a peak of the last
+    heat map is a point of the result.
     ``size``: shorter and longest side of the pictures counted, see
     :func:`fastcount.models.parts.whole_picture.whole_picture_tiling`.
 
@@ -60,6 +62,7 @@ class LeafDetection(CountingModel):
         backbone: str = "resnet50",
         channels: int = 256,
         radii: Sequence[int] = RADII,
+        window: int | None = None,
         averages: bool = True,
         least_peak: float = 0.4,
         size: tuple[int, int] = (800, 1333),
@@ -70,7 +73,7 @@ class LeafDetection(CountingModel):
         self.pyramid = BackbonePyramid(backbone, channels, (3,), weights)
         self.normalize = Normalize(self.pyramid.mean, self.pyramid.std)
         self.tiling = whole_picture_tiling(size, self.pyramid.mean)
-        self.head = KeypointHead(channels, radii, STRIDE)
+        self.head = KeypointHead(channels, radii, STRIDE, window=window)
         self.last = nn.Linear(1 + (channels if averages else 0), 1)
 
     def forward(self, images: Tensor) -> LeafDetectionOutput:

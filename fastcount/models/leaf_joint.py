@@ -68,6 +68,7 @@ class LeafJoint(CountingModel):
         loss: CountLoss = "gaussian",
         fusion: Fusion = "min_variance",
         radii: Sequence[int] = RADII,
+        window: int | None = None,
         least_peak: float = 0.4,
         size: tuple[int, int] = (800, 1333),
         weights: str | None = None,
@@ -83,7 +84,7 @@ class LeafJoint(CountingModel):
         self.normalize = Normalize(self.pyramid.mean, self.pyramid.std)
         self.tiling = whole_picture_tiling(size, self.pyramid.mean)
         self.regression = CountHead(channels, outputs=2)
-        self.detection = KeypointHead(channels, radii, STRIDE)
+        self.detection = KeypointHead(channels, radii, STRIDE, window=window)
         self.last = nn.Linear(channels + 1, 2)
 
     def forward(self, images: Tensor) -> LeafJointOutput:

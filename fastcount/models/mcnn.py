@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from fastcount.models.base import DensityOutput
-from fastcount.models.parts.density_regression import DensityRegression, Sigma
+from fastcount.models.neighbour_sigma import Sigma
+from fastcount.models.parts.density_regression import DensityRegression
 from fastcount.models.registry import register
 from fastcount.runtime.tiling import Tiling
 

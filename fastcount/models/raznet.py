@@ -19,6 +19,7 @@ from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.losses.localization import attention_loss, density_rmse_loss, localization_loss
 from fastcount.models.base import CountingModel, Target
+from fastcount.models.neighbour_sigma import NeighbourSigma, check_sigma
 from fastcount.models.parts import grid_fusion, zooming
 from fastcount.models.parts.raz_branches import (
     AttentionBranch,
@@ -50,7 +51,8 @@ _TRAINED: dict[str, tuple[str, ...]] = {
     "zoom": ("zoom",),
 }
 _REPORTED: dict[str, Report] = {"counting": "density", "localization": "localization"}
-_LEAST_SIGMA = 0.5  # points on one spot would have a kernel of no width
+# The paper's kernel is exp(-d^2 / s^2), ours exp(-d^2 / (2 sigma^2)).
+_KERNELS = NeighbourSigma(k=4, beta=0.1 / math.sqrt(2))
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,8 @@ class RAZNet(CountingModel):
         super().__init__()
         if stage not in _TRAINED:
             raise ValueError(f"stage: need one of {', '.join(_TRAINED)}, got {stage!r}")
-        wrong_word = isinstance(sigma, str) and sigma != "adaptive"
-        if wrong_word or (not isinstance(sigma, str) and not sigma > 0):
-            raise ValueError(f"sigma: need a number > 0 or 'adaptive', got {sigma!r}")
+        check_sigma(sigma)
+        self.kernels = _KERNELS if isinstance(sigma, str) else None
         self.stage, self.sigma, self.gamma = stage, sigma, gamma
         self.normalize = normalization(backbone)
         self.backbone = _backbone(backbone, width=width, weights=weights)
@@ -249,9 +250,7 @@ class RAZNet(CountingModel):
             if "sigma" in target:
                 sigmas.append(target["sigma"].to(one))
             elif isinstance(self.sigma, str):
-                # The paper's kernel is exp(-d^2 / s^2), ours exp(-d^2 / (2 sigma^2)).
-                wide = ops.adaptive_sigma(one, k=4, beta=0.1 / math.sqrt(2), fallback=15.0)
-                sigmas.append(wide.clamp(min=_LEAST_SIGMA))
+                sigmas.append(_KERNELS.of(one))
             else:
                 sigmas.append(one.new_full((len(one),), self.sigma))
         size = (output.images.shape[-2], output.images.shape[-1])

@@ -7,6 +7,7 @@ where its box is, and of which class it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -112,6 +113,8 @@ class YOLOv5(DenseDetector):
             classes=classes,
             score_threshold=score_threshold,
         )
+        # As far as the smallest of them sees: 356 pixels.
+        self.tiling = replace(self.tiling, margin=384)
         self.nms_threshold = nms_threshold
         self.anchors = [[(w * anchor_scale, h * anchor_scale) for w, h in one] for one in _ANCHORS]
         self.head: Any = _Head(pyramid.channels, len(self.classes))

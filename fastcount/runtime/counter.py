@@ -73,7 +73,8 @@ class Counter:
         larger pictures are refused. ``progress``: called with tiles done and tiles in all.
 
         The tiles of a convolutional network overlap by as far as it sees, so cutting does not
-        change the count.
+        change the count. But for models that look at their input as a whole: group norms
+        (``fcos``, ``retinanet``, ``foveabox``) and CANNet's context are then those of a tile.
 
         Raises :class:`fastcount.pictures.PictureError` for a picture that cannot be read,
         ``ValueError`` for an argument that does not fit.

@@ -7,22 +7,13 @@ import re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from fastcount.models.neighbour_sigma import NeighbourSigma
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class NeighbourSigma:
-    """Kernel widths from the mean distance to the ``k`` nearest others: ``beta`` times that,
-    clipped to [``low``, ``high``] pixels; ``high`` for a lone point."""
-
-    k: int
-    beta: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -65,20 +56,22 @@ class Config:
     ``validation``: share of the training pictures kept for choosing the checkpoint, by hash of
     their content and ``validation_seed``, which runs that go on from each other share.
     ``holdout``: data sets whose pictures are dropped from training wherever the
-    same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours; absent:
-    the model's own width.
+    same content turns up. ``sigma_knn``: kernel widths from the distance to neighbours, see
+    :class:`~fastcount.models.neighbour_sigma.NeighbourSigma`; absent: the model's own.
     ``calibrate``: scale the trained model's counts by the factor that is best on the validation
     pictures, and its standard deviations, where it has them, to the errors left there; rendered
     pictures count for that only where there are no others.
     ``crop``: (height, width) of the crops in pixels; a model that takes pictures whole is trained
     on whole ones, of the size that it takes them at.
-    ``batch_size``: crops a step and device. ``steps``: of the optimiser, AdamW; ``validate_every``
-    so many the validation pictures are counted and a checkpoint is written. ``lr``: its learning
-    rate, ``backbone_lr`` that of the backbone's weights, both rising evenly over ``warmup`` steps
-    and falling along half a cosine to 1 %. ``gradient_clip``: greatest norm of the gradient, 0 for
-    any. ``ema``: decay of the running mean of the weights, which is what is kept; 0 for none.
-    ``precision``: as Lightning names it. ``seed``: of weights, crops and all else that is drawn.
-    ``workers``: processes that read pictures. ``threads``: of PyTorch on a CPU. ``devices``,
+    ``batch_size``: crops a step and device. ``steps``: of the optimiser; every ``validate_every``
+    of them the validation pictures are counted and a checkpoint is written. ``optimizer``:
+    ``adamw``, whose ``weight_decay`` is apart from the gradient, ``adam`` or ``sgd`` with
+    ``momentum``, whose is part of it. ``lr``: learning rate, ``backbone_lr`` that of the
+    backbone's weights, both rising evenly over ``warmup`` steps, then, by ``schedule``, falling
+    along half a ``cosine`` to 1 % or ``constant``. ``gradient_clip``: greatest norm of the
+    gradient, 0 for any. ``ema``: decay of the running mean of the weights, which is what is kept; 0
+    for none. ``precision``: as Lightning names it. ``seed``: of weights, crops and all else that is
+    drawn. ``workers``: processes that read pictures. ``threads``: of PyTorch on a CPU. ``devices``,
     ``accelerator``: how many of what to train on. ``output``: the folder of the runs' folders.
     """
 
@@ -95,7 +88,10 @@ class Config:
     validate_every: int = 500
     lr: float = 5e-4
     backbone_lr: float = 1e-4
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: float = 0.9
     weight_decay: float = 1e-4
+    schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int = 200
     gradient_clip: float = 1.0
     ema: float = 0.999
@@ -139,10 +135,10 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
 # What has a least value, and what it must stay below.
 _LEAST = {
     **dict.fromkeys(("batch_size", "steps", "validate_every", "devices"), 1),
-    **dict.fromkeys(("warmup", "workers", "validation", "ema"), 0),
+    **dict.fromkeys(("warmup", "workers", "validation", "ema", "momentum"), 0),
     **dict.fromkeys(("lr", "backbone_lr", "weight_decay", "gradient_clip"), 0),
 }
-_BELOW = {"validation": 1, "ema": 1}
+_BELOW = {"validation": 1, "ema": 1, "momentum": 1}
 
 
 def _check(config: Config, where: str) -> None:
@@ -173,10 +169,10 @@ def _check(config: Config, where: str) -> None:
                 "leave the data set out"
             )
     knn = config.sigma_knn
-    if knn is not None and not (knn.k >= 1 and knn.beta > 0 and 0 < knn.low <= knn.high):
-        raise ValueError(
-            f"{where}: sigma_knn needs k >= 1, beta > 0 and 0 < low <= high, got {knn}"
-        )
+    if knn is not None and not (knn.k >= 1 and min(knn.beta, knn.low, knn.lone) > 0):
+        raise ValueError(f"{where}: sigma_knn needs k >= 1, beta, low and lone > 0, got {knn}")
+    if knn is not None and not knn.low <= knn.high:
+        raise ValueError(f"{where}: sigma_knn needs low <= high, got {knn}")
 
 
 def _expand(value: Any, path: Path) -> Any:
@@ -221,6 +217,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             raise ValueError(f"{where}: expected keys and values, got {value!r}")
         return _build(hint, value, where)  # type: ignore[arg-type]
     arguments = get_args(hint)
+    if get_origin(hint) is Literal:
+        if value not in arguments:
+            raise ValueError(f"{where}: expected one of {', '.join(arguments)}, got {value!r}")
+        return value
     if get_origin(hint) is UnionType:  # all of them: something or None
         return None if value is None else _convert(value, arguments[0], where)
     if get_origin(hint) is tuple:

@@ -20,8 +20,8 @@ from torchvision.transforms.v2 import functional as TF
 from fastcount.data.base import CountingDataset
 from fastcount.data.transforms import inside
 from fastcount.models.base import Target
-from fastcount.ops import adaptive_sigma
-from fastcount.training.config import Augment, NeighbourSigma, Part
+from fastcount.models.neighbour_sigma import NeighbourSigma
+from fastcount.training.config import Augment, Part
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class TrainingPictures:
         dataset: CountingDataset,
         indices: Sequence[int],
         part: Part,
-        sigma_knn: NeighbourSigma | None,
+        kernels: NeighbourSigma | None,
     ) -> None:
         self.dataset, self.indices, self.part = dataset, list(indices), part
-        self.sigma_knn = sigma_knn
+        self.kernels = kernels
         self._kept: dict[int, Picture] = {}
 
     def __len__(self) -> int:
@@ -64,11 +64,7 @@ class TrainingPictures:
                 )
             points = sample["points"].as_subclass(Tensor).float()
             points = points[inside(points, (image.shape[-2], image.shape[-1]))]
-            sigma = None
-            if self.sigma_knn is not None:
-                knn = self.sigma_knn
-                sigma = adaptive_sigma(points, k=knn.k, beta=knn.beta, fallback=knn.high)
-                sigma = sigma.clamp(knn.low, knn.high)
+            sigma = None if self.kernels is None else self.kernels.of(points)
             boxes = labels = None
             if "boxes" in sample:
                 boxes = sample["boxes"].as_subclass(Tensor).float()

@@ -62,11 +62,16 @@ def fit(
     folder = Path(config.output) / config.name
     folder.mkdir(parents=True, exist_ok=True)
     _same_run(config, folder)
-    pictures = PicturesModule(config, model.tiling)
+    pictures = PicturesModule(config, model.tiling, config.sigma_knn or model.kernels)
     for dropped in pictures.dropped:
         say(f"not used, its picture is in a held-out set: {dropped}")
     if config.start is not None:
         _begin_from(model, config.start, Path(config.output))
+    fixed = {
+        name: weight.detach().clone()
+        for name, weight in model.named_parameters()
+        if not weight.requires_grad
+    }
     module = CountingModule(
         model.to(memory_format=torch.channels_last),
         config,
@@ -121,7 +126,8 @@ def fit(
 
     chosen = Path(best.best_model_path) if best.best_model_path else stopped
     state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
-    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})
+    # A running mean of what does not change is off in the last digit.
+    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()} | fixed)
     result = folder / f"{config.name}.safetensors"
     if trainer.is_global_zero:
         score = best.best_model_score  # unknown where the run's folder was moved

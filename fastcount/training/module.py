@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from fastcount.models.base import CountingModel, Target
@@ -36,6 +36,10 @@ class CountingModule(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, list[Target]], index: int) -> Tensor:
         images, targets = batch
+        # What a loss or a layer draws follows from the step alone: a run that was stopped goes on
+        # as if it had not been.
+        step = self.global_step * self.trainer.world_size + self.trainer.global_rank
+        torch.manual_seed(self.config.seed * 1_000_003 + step)
         losses = self.model.loss(self.model(images), targets)
         self.log_dict({f"train/{k}": v for k, v in losses.items()}, prog_bar=True)
         return losses["loss"]
@@ -79,25 +83,34 @@ class CountingModule(lightning.LightningModule):
             {"params": backbone, "lr": self.config.backbone_lr},
             {"params": rest, "lr": self.config.lr},
         ]
-        optimizer = AdamW(
-            [group for group in groups if group["params"]],
-            weight_decay=self.config.weight_decay,
+        options: dict[str, Any] = {
+            "weight_decay": self.config.weight_decay,
             # fused steps unscale gradients themselves, which forbids clipping in mixed precision
-            fused=self.config.precision == "32-true",
+            "fused": self.config.precision == "32-true",
+        }
+        if self.config.optimizer == "sgd":
+            options["momentum"] = self.config.momentum
+        make: Any = {"adamw": AdamW, "adam": Adam, "sgd": SGD}[self.config.optimizer]
+        optimizer = make([group for group in groups if group["params"]], **options)
+        falls = self.config.schedule == "cosine"
+        schedule = LambdaLR(
+            optimizer, warmup_then(self.config.warmup, self.config.steps if falls else None)
         )
-        schedule = LambdaLR(optimizer, warmup_cosine(self.config.warmup, self.config.steps))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
 
-def warmup_cosine(warmup: int, steps: int) -> Callable[[int], float]:
-    """Factor of the learning rate at a step: linear rise, then half a cosine down to 1 %."""
+def warmup_then(warmup: int, steps: int | None) -> Callable[[int], float]:
+    """Factor of the learning rate at a step: linear rise, then half a cosine down to 1 % at the
+    last of ``steps``, or 1 where that is None."""
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
+        if steps is None:
+            return 1.0
         progress = min(1.0, (step - warmup) / max(1, steps - warmup))
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 

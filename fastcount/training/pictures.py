@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, DistributedSampler, Subset
 from fastcount.data import open_dataset
 from fastcount.data.split import content_hashes, split_by_content
 from fastcount.models.base import Target
+from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Config
 from fastcount.training.crops import (
@@ -30,10 +31,12 @@ class PicturesModule(lightning.LightningDataModule):
 
     A model whose ``tiling`` takes pictures whole is trained on whole ones instead of crops.
     Pictures whose content also occurs in a ``holdout`` set are used for neither; ``dropped``
-    lists them.
+    lists them. ``kernels``: how wide the points' kernels are, None for the model's own width.
     """
 
-    def __init__(self, config: Config, tiling: Tiling) -> None:
+    def __init__(
+        self, config: Config, tiling: Tiling, kernels: NeighbourSigma | None = None
+    ) -> None:
         super().__init__()
         self.config, self.tiling = config, tiling
         self.dropped: list[str] = []
@@ -54,7 +57,7 @@ class PicturesModule(lightning.LightningDataModule):
                 )
             train = [i for i in train if i not in bad]
             validation = [i for i in validation if i not in bad]
-            self.parts.append(TrainingPictures(dataset, train, part, config.sigma_knn))
+            self.parts.append(TrainingPictures(dataset, train, part, kernels))
             if validation:
                 self.validation[_short_name(part.dataset, set(self.validation))] = Subset(
                     dataset,

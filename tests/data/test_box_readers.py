@@ -43,6 +43,8 @@ def test_voc_boxes_and_centres(tmp_path: Path) -> None:
     empty = dataset[1]
     assert (empty["count"], empty["boxes"].shape, empty["points"].shape) == (0, (0, 4), (0, 2))
     assert open_dataset(f"bccd:{tmp_path}?difficult=false")[0]["count"] == 1
+    both = "classes=RBC,WBC,Platelets"
+    assert open_dataset(f"voc_count:{tmp_path}?{both}")[0]["count"] == 1
 
 
 def test_scut_head_is_one_part_in_vocs_layout(tmp_path: Path) -> None:
@@ -92,6 +94,20 @@ def coco_content() -> dict[str, list[dict[str, object]]]:
             {"image_id": 7, "category_id": 1, "bbox": [5, 5, 0, 3], "iscrowd": 0},
         ],
     }
+
+
+def test_coco_count_halves_what_is_chosen_and_tested_on(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        trees.picture(tmp_path / f"val2014/{name}.jpg", (40, 60))
+    (tmp_path / "annotations").mkdir()
+    content = json.dumps(coco_content())
+    (tmp_path / "annotations/instances_val2014.json").write_text(content)
+    chosen, tested = (
+        open_dataset(f"coco_count:{tmp_path}?split=count-{x}") for x in ("val", "test")
+    )
+    assert chosen.ids == ("a.jpg",)
+    assert tested.ids == ("b.jpg",)
+    assert (chosen[0]["count"], tested[0]["count"]) == (0, 1)
 
 
 @pytest.mark.parametrize("kind", ["coco", "coco_count"])

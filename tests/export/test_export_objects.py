@@ -24,7 +24,8 @@ from fastcount.export import (
     export_trt,
     int8,
 )
-from fastcount.export.graph import CountingGraph, describe
+from fastcount.export.graph import CountingGraph, describe, trace
+from fastcount.export.onnx_file import to_onnx
 from fastcount.export.outputs import MOST
 from fastcount.export.parity import SameTiles
 from fastcount.export.tensorrt import TensorrtMissing
@@ -153,6 +154,28 @@ def test_raznet_looks_again(tmp_path: Path, report: str, depth: int, options: Op
             assert less is not None
             changed.append(not np.array_equal(less, known.points))
         assert any(changed)
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
+def test_parts_of_any_even_size_are_seen_as_pytorch_does(backbone: str) -> None:
+    """Sides that are no whole cells are rounded up, where engines divide towards zero, too."""
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    options = {"stage": "zoom", "depth": 3, "backbone": backbone, "width": 1 / 16}
+    graph = CountingGraph(create_model("raznet", **options).eval(), 50).eval()
+    description = describe(graph.model, size=None, batch=None, precision="float32", most=50)
+    written = to_onnx(trace(graph, description), description).SerializeToString()
+    session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
+    images = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
+    for height, width in ((66, 90), (70, 64), (34, 130)):
+        parts = torch.rand(1, height, width, 3)
+        inputs = {"images": images.numpy(), "parts": parts.numpy()}
+        with torch.no_grad():
+            known = graph(images, parts)
+        for name in ("zoomed_attention", "zoomed_scores"):
+            (found,) = session.run([name], inputs)
+            np.testing.assert_allclose(found, known[name].numpy(), atol=1e-5)
 
 
 def test_a_zooming_network_of_a_given_size_for_tensorrt(tmp_path: Path) -> None:

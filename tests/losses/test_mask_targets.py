@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastcount.losses.mask_targets import box_heatmap, box_mask, grid_centres, owners
+from fastcount.ops import small_object_sigma
 
 BOXES = torch.tensor(
     [[8.0, 4, 20, 20], [30, 30, 32, 33], [-9, 10, 11, 18], [50, 2, 70, 9], [0.2, 59, 0.4, 63.9]]
@@ -78,7 +79,22 @@ def test_heatmap_sums_kernels_and_clamps() -> None:
     assert highest[0, 0, 3, 5].item() == pytest.approx(one[1], rel=1e-5)
     assert summed.max() == 1
     narrow = box_heatmap([close], [labels], SIZE, epsilon=12.0, **options)
-    assert narrow[0, 0, 3, 5].item() == pytest.approx(one[1] ** 4, rel=1e-5)
+    assert narrow[0, 0, 3, 5].item() == pytest.approx(one[1] ** 4 + one[2] ** 4, rel=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [6.0, 24.0])
+def test_every_cell_of_a_long_box_has_a_part_of_its_kernel(epsilon: float) -> None:
+    boxes = torch.tensor([[4.0, 20, 60, 32]])
+    labels = torch.zeros(1, dtype=torch.int64)
+    options = {"stride": STRIDE, "num_classes": 1}
+    heat = box_heatmap([boxes], [labels], SIZE, epsilon=epsilon, **options)[0, 0]
+    inside = box_mask([boxes], [labels], SIZE, **options)[0, 0]
+    sides = (boxes[:, 2:] - boxes[:, :2]) / STRIDE
+    sigma = float(small_object_sigma(sides, epsilon=epsilon))
+    x, y = ((grid_centres(boxes, SIZE, STRIDE)[0] + 0.5).floor()).tolist()
+    rows, columns = torch.arange(16.0)[:, None], torch.arange(16.0)
+    whole = torch.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    torch.testing.assert_close(heat[inside], whole[inside], rtol=1e-5, atol=1e-30)
 
 
 def test_objects_at_the_rim_have_a_cell() -> None:

@@ -83,6 +83,15 @@ def test_empty() -> None:
     assert float(metric.compute()) == 2
 
 
+@pytest.mark.parametrize("side", [100, 97, 448])
+def test_cells_of_a_picture_that_was_scaled(side: int) -> None:
+    """A stride of 32 cells after a scaling, which is no exact number."""
+    stride = 32 / (448 / side)
+    density = torch.rand(14, 14)
+    counts = grid_counts_of_density(density, (side, side), 1, stride=stride)
+    assert float(counts.sum()) == pytest.approx(float(density.sum()), rel=1e-6)
+
+
 def test_wrong_input() -> None:
     points = some_points(2, 0)
     with pytest.raises(ValueError, match="one of the two"):

@@ -13,6 +13,7 @@ from torch import Tensor
 from fastcount.models import Target, create_model
 from fastcount.models.parts.count_fusion import fuse_counts
 from fastcount.models.parts.keypoint_head import KeypointHead
+from fastcount.ops import soft_count
 
 RESNET = 23_508_032  # parameters of ResNet-50 without its classifier
 
@@ -138,6 +139,17 @@ def test_heat_maps_that_fell_below_zero_everywhere_still_learn() -> None:
     for convolution in head.heatmaps:
         assert float(convolution.weight.grad.norm()) > 0
         assert float(convolution.bias.grad) < 0  # upwards
+
+
+def test_soft_counts_look_as_far_as_the_last_gaussian() -> None:
+    """Section 3.2.2; the public code's window is 3 cells."""
+    torch.manual_seed(0)
+    features = torch.rand(2, 16, 24, 24)
+    for options, size in (({}, 5), ({"window": 3}, 3)):
+        head = KeypointHead(16, (1, 1, 1, 2), 8, **options).eval()
+        found = head(features)
+        _, expected = soft_count(found.heatmaps[-1], kernel_size=size)
+        torch.testing.assert_close(found.detected, expected.squeeze(1))
 
 
 def test_one_heat_map_and_no_averages() -> None:

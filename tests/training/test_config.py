@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fastcount.training.config import Config, NeighbourSigma, load_config
+from fastcount.models.neighbour_sigma import NeighbourSigma
+from fastcount.training.config import Config, load_config
 
 MINIMAL = """
 name: small
@@ -58,7 +59,10 @@ def test_environment_variables_are_expanded(write, monkeypatch) -> None:
         ("batch_size: 0", "batch_size must be at least 1, got 0"),
         ("validation: 1.0", "validation must be below 1"),
         ("crop: [0, 64]", "crop must be at least 1 pixel"),
-        ("sigma_knn: {k: 3, beta: 0.3}", "sigma_knn: the key 'low' is missing"),
+        ("sigma_knn: {k: 3}", "sigma_knn: the key 'beta' is missing"),
+        ("sigma_knn: {k: 3, beta: 0.3, low: 0}", "low and lone > 0"),
+        ("optimizer: lion", "optimizer: expected one of adamw, adam, sgd, got 'lion'"),
+        ("momentum: 1.0", "momentum must be below 1"),
         ("sigma_knn: {k: 3, beta: 0.3, low: 4, high: 2}", "low <= high"),
         ("model: {sigma: 3}", "model: names no model"),
         ("train: []", "names no data set"),

@@ -11,7 +11,8 @@ from PIL import Image
 from fastcount.data import open_dataset
 from fastcount.data.base import CountingDataset
 from fastcount.data.sample import Annotation
-from fastcount.training.config import Augment, NeighbourSigma, Part
+from fastcount.models.neighbour_sigma import NeighbourSigma
+from fastcount.training.config import Augment, Part
 from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
 
 PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from safetensors.torch import load_file
 
 from fastcount.models import create_model
 from fastcount.models.checkpoint import load_model, save_model
+from fastcount.models.parts.density_regression import DensityRegression
 from fastcount.training.fit import fit
+from fastcount.training.module import CountingModule
 
 RUN = """
 name: tiny
@@ -138,3 +141,54 @@ def test_a_run_needs_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", str(tmp_path))
     written = fit(config, ["steps=4"])
     assert load_model(written).card["commit"] is None
+
+
+def test_what_a_loss_draws_goes_on_with_a_stopped_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = DensityRegression.loss
+
+    def drawn(self: DensityRegression, output: Any, targets: Any) -> dict[str, torch.Tensor]:
+        return {"loss": plain(self, output, targets)["loss"] * torch.rand(())}
+
+    monkeypatch.setattr(DensityRegression, "loss", drawn)
+    results = []
+    for name in ("whole", "stopped"):
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(RUN.replace("OUTPUT", str(tmp_path / name)))
+        if name == "stopped":
+            with monkeypatch.context() as context:
+                context.setattr(CountingModule, "training_step", stop_at(6))
+                with pytest.raises(RuntimeError, match="stopped"):
+                    fit(config, ["steps=8"])
+            assert (tmp_path / name / "tiny" / "last.ckpt").exists()
+        results.append(load_file(fit(config, ["steps=8"])))
+    whole, stopped = results
+    assert all(torch.equal(whole[key], stopped[key]) for key in whole)
+
+
+def stop_at(step: int) -> Any:
+    plain = CountingModule.training_step
+
+    def training_step(self: CountingModule, batch: Any, index: int) -> torch.Tensor:
+        if self.global_step == step:
+            raise RuntimeError("stopped")
+        return plain(self, batch, index)
+
+    return training_step
+
+
+def test_what_is_not_trained_stays_as_it_is_to_the_bit(tmp_path: Path) -> None:
+    """Also in the running mean of the weights."""
+    options = {"backbone": "mobilenet_v2", "width": 1 / 16}
+    first = create_model("raznet", stage="counting", **options)
+    save_model(first, tmp_path / "first.safetensors")
+    config = tmp_path / "second.yaml"
+    text = RUN.replace("OUTPUT", str(tmp_path / "runs")).replace("calibrate: true", "")
+    config.write_text(text + f"start: {tmp_path / 'first.safetensors'}\n")
+    model = "model={name: raznet, stage: localization, backbone: mobilenet_v2, width: 0.0625}"
+    learnt = load_file(fit(config, [model, "steps=8", "ema=0.999"]))
+    before = first.state_dict()
+    same = {name: torch.equal(learnt[name], before[name]) for name in before}
+    assert all(same[name] for name in same if name.startswith(("backbone.", "counting.")))
+    assert not all(same[name] for name in same if name.startswith("localization."))

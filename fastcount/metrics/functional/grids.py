@@ -57,12 +57,12 @@ def _shares(length: int, pixels: int, cells: int, stride: float | None) -> Tenso
     """(cells, length): the share of each of the map's cells that lies in each grid cell."""
     if stride is None:
         edges = torch.linspace(0, pixels, length + 1, dtype=torch.float64)
-    elif length == math.ceil(pixels / stride):
+    elif length == (expected := math.ceil(pixels / stride - 1e-6)):  # strides may be rounded
         edges = (torch.arange(length + 1, dtype=torch.float64) * stride).clamp(max=pixels)
     else:
         raise ValueError(
             f"density has {length} cells where {pixels} pixels at stride {stride} make "
-            f"{math.ceil(pixels / stride)}; crop it to the picture or leave out stride"
+            f"{expected}; crop it to the picture or leave out stride"
         )
     lines = torch.linspace(0, pixels, cells + 1, dtype=torch.float64)
     low = torch.maximum(lines[:-1, None], edges[None, :-1])

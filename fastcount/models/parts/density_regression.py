@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.models.base import CountingModel, DensityOutput, Target, decode_density
-
-Sigma = float | Literal["adaptive"]
-
-# Points on one spot would have a kernel of no width; half a pixel still falls into one cell.
-_LEAST_SIGMA = 0.5
+from fastcount.models.neighbour_sigma import NeighbourSigma, Sigma, check_sigma
 
 
 class DensityRegression(CountingModel):
@@ -22,8 +16,8 @@ class DensityRegression(CountingModel):
 
     ``sigma``: width in pixels of a target's kernel: a number, or ``"adaptive"`` for 0.3 x the
     mean distance to the three nearest other points (15 where there is no other), MCNN eq. 2.
-    A target that brings ``sigma`` of its own is drawn with that: neighbours must be looked for
-    before a picture is cropped. Raises ``ValueError`` for any other value.
+    A target that brings ``sigma`` of its own is drawn with that, as training does, which looks
+    for neighbours before it crops. Raises ``ValueError`` for any other value.
     """
 
     stride: int
@@ -31,9 +25,8 @@ class DensityRegression(CountingModel):
 
     def __init__(self, sigma: Sigma) -> None:
         super().__init__()
-        wrong_word = isinstance(sigma, str) and sigma != "adaptive"
-        if wrong_word or (not isinstance(sigma, str) and not sigma > 0):
-            raise ValueError(f"sigma: need a number > 0 or 'adaptive', got {sigma!r}")
+        check_sigma(sigma)
+        self.kernels = NeighbourSigma(k=3, beta=0.3) if isinstance(sigma, str) else None
         self.sigma = sigma
 
     def target_density(
@@ -48,8 +41,8 @@ class DensityRegression(CountingModel):
         if "sigma" in target:
             return target["sigma"].to(points)
         if isinstance(self.sigma, str):
-            wide = ops.adaptive_sigma(points, k=3, beta=0.3, fallback=15.0)
-            return wide.clamp(min=_LEAST_SIGMA)
+            assert self.kernels is not None
+            return self.kernels.of(points)
         return points.new_full((len(points),), self.sigma)
 
     def loss(self, output: DensityOutput, targets: list[Target]) -> dict[str, Tensor]:

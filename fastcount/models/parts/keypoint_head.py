@@ -34,6 +34,7 @@ class KeypointHead(nn.Module):
     final heat map, a 3x3 ReLU convolution to one map, reads the fourth convolution; those before
     it read the first, the second and so on: four radii give every convolution one, as in the
     paper; the public code's five are 3, 7, 5, 5, 3; a single one means no intermediate loss.
+    ``window``: cells a side of the soft count's windows, odd; None: the final Gaussian's.
 
     The soft count is eq. 5, spatial softmax over 3x3 cells and a smooth step, summed: see
     :func:`fastcount.ops.soft_count`.
@@ -42,7 +43,9 @@ class KeypointHead(nn.Module):
     ``ValueError`` for radii of another number or below 1.
     """
 
-    def __init__(self, channels: int, radii: Sequence[int], stride: int) -> None:
+    def __init__(
+        self, channels: int, radii: Sequence[int], stride: int, *, window: int | None = None
+    ) -> None:
         super().__init__()
         if not 1 <= len(radii) <= LAYERS + 1 or min(radii) < 1:
             raise ValueError(
@@ -50,6 +53,7 @@ class KeypointHead(nn.Module):
                 f"got {radii!r}"
             )
         self.radii, self.stride = tuple(radii), stride
+        self.window = 2 * self.radii[-1] + 1 if window is None else window
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True))
             for _ in range(LAYERS)
@@ -72,7 +76,7 @@ class KeypointHead(nn.Module):
             self._rectified(convolution(source))
             for convolution, source in zip(self.heatmaps, sources, strict=True)
         )
-        _, detected = ops.soft_count(heatmaps[-1])
+        _, detected = ops.soft_count(heatmaps[-1], kernel_size=self.window)
         return Keypoints(heatmaps, maps[-1].mean(dim=(2, 3)), detected.squeeze(1))
 
     def _rectified(self, heatmap: Tensor) -> Tensor:
