@@ -67,7 +67,7 @@ $(VENV)/.tensorrt: $(VENV)/.torch
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test
-	$(PIP) pytest-benchmark kornia opencv-python-headless timm
+	$(PIP) pytest-benchmark kornia opencv-python-headless
 	@touch $@
 
 clean:

@@ -7,23 +7,21 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 
-
-def _folder(variable: str, fallback: str) -> Path:
-    folder = Path(os.environ.get(variable) or REPOSITORY.parent / "shared" / fallback)
-    if not folder.is_dir():
-        pytest.skip(f"no folder {folder}: set {variable} to run this test")
-    return folder
+def _folder(variable: str) -> Path:
+    folder = os.environ.get(variable)
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(f"no folder {folder or 'named'}: set {variable} to run this test")
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder with the real data sets: FASTCOUNT_DATA."""
-    return _folder("FASTCOUNT_DATA", "data")
+    return _folder("FASTCOUNT_DATA")
 
 
 @pytest.fixture(scope="session")
 def peers_dir() -> Path:
     """The folder with other people's public weights: FASTCOUNT_PEERS."""
-    return _folder("FASTCOUNT_PEERS", "peers")
+    return _folder("FASTCOUNT_PEERS")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 
 from fastcount.cli.inputs import expand
 from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_table, say
+from fastcount.cli.sizes import parse_size
 
 if TYPE_CHECKING:
     from fastcount.export.parity import Picture
@@ -91,7 +91,7 @@ def export(
         leave("--bf16: goes with --openvino alone", WRONG_USAGE)
     from fastcount.export.run import Options
 
-    sides = None if size is None else _sides(size)
+    sides = None if size is None else parse_size(size)
     options = Options(size=sides, batch=batch, half=half, bfloat16=bf16)
     if most is not None:
         options = replace(options, most=most)
@@ -165,13 +165,6 @@ def _export(
         leave(str(error), WRONG_USAGE)
     print_table(written.parity.table())
     say(f"wrote {written.path}, {written.size / 1e6:.1f} MB{note}")
-
-
-def _sides(text: str) -> tuple[int, int]:
-    parts = re.fullmatch(r"(\d+)[x×*](\d+)", text)
-    if parts is None:
-        leave(f"--size {text}: write height and width as 384x512", WRONG_USAGE)
-    return int(parts[1]), int(parts[2])
 
 
 def _divided(calibration: list[Picture]) -> tuple[list[Picture], list[Picture]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastcount.cli.messages import WRONG_USAGE, leave, print_json, print_table
+from fastcount.cli.sizes import parse_size
 
 if TYPE_CHECKING:
     from fastcount.models import CountingModel
@@ -26,11 +26,9 @@ def profile(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Parameters and multiply-accumulates of a model, layer by layer."""
-    parts = re.fullmatch(r"(\d+)[x×*](\d+)", size)
-    if parts is None:
-        leave(f"--size {size}: write height and width as 384x512", WRONG_USAGE)
+    sides = parse_size(size)
     try:
-        result = _profile(_model(model), (int(parts[1]), int(parts[2])))
+        result = _profile(_model(model), sides)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
     if as_json:

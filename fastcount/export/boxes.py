@@ -18,9 +18,7 @@ from fastcount.export.found import Located, chosen
 from fastcount.export.peaks import coordinates, peak_heights
 
 
-def candidates(
-    model: Any, output: Any, threshold: float, most: int
-) -> tuple[Located, float | None]:
+def candidates(model: Any, output: Any, threshold: float, most: int) -> tuple[Located, float]:
     """The best ``most`` boxes of a detector's ``output`` whose score reaches ``threshold``.
 
     Beside them the intersection over union above which the runtime is to suppress one of two.

@@ -207,9 +207,7 @@ def _leaf(model: Any, output: Any, limits: Limits) -> Told:
 
 def _boxes(model: Any, output: Any, limits: Limits) -> Told:
     found, overlap = boxes.candidates(model, output, limits.threshold, limits.most)
-    if overlap is not None:
-        return Told(found.tensors(), locates="boxes", overlap=overlap)
-    return Told({"count": found.found.float(), **found.tensors()}, locates="boxes")
+    return Told(found.tensors(), locates="boxes", overlap=overlap)
 
 
 def _faster_rcnn(model: Any, output: Any, limits: Limits) -> Told:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from fastcount.metrics.functional.points import average_precision, check_points, rank_hits
+from fastcount.metrics.list_metric import ListMetric
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # .5, .55, ..., .95
 
 
-class LocalizationAP(Metric):
+class LocalizationAP(ListMetric):
     """Average precision and recall of located points at every ``sigma`` (pixels).
 
     Predictions are taken from the most confident down; each is held against the nearest true
@@ -72,18 +72,12 @@ class LocalizationAP(Metric):
         self.hits.append(as_bytes.to(self.truths.device))
         self.truths += len(target)
 
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """As torchmetrics', and a process that saw no picture takes part with empty lists."""
-        if not len(self.scores):
-            self.scores.append(torch.zeros(0, device=self.truths.device))
-            none = torch.zeros(0, len(self._radii), dtype=torch.uint8, device=self.truths.device)
-            self.hits.append(none)
-        super().sync(*args, **kwargs)
+    def nothing(self) -> dict[str, Tensor]:
+        hits = torch.zeros(0, len(self._radii), dtype=torch.uint8)
+        return {"scores": torch.zeros(0), "hits": hits}
 
     def compute(self) -> dict[str, Tensor]:
-        # after a reduction across processes the lists are single tensors
-        scores = _joined(self.scores, torch.zeros(0))
-        hits = _joined(self.hits, torch.zeros(0, len(self._radii), dtype=torch.uint8))
+        scores, hits = self.joined("scores"), self.joined("hits")
         precision, recall = average_precision(scores, hits, int(self.truths))
         results = {}
         for number, sigma in enumerate(self.sigmas):
@@ -93,9 +87,3 @@ class LocalizationAP(Metric):
             results[f"ap50_{sigma:g}"] = precision[own][0]
             results[f"ap75_{sigma:g}"] = precision[own][THRESHOLDS.index(0.75)]
         return results
-
-
-def _joined(parts: list[Tensor] | Tensor, empty: Tensor) -> Tensor:
-    if isinstance(parts, Tensor):
-        return parts
-    return torch.cat(parts) if parts else empty

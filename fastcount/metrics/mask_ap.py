@@ -8,16 +8,15 @@ ICCV 2015 (average best overlap); both as in CountSeg, Cholakkal et al., CVPR 20
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from fastcount.metrics.functional.points import average_precision
+from fastcount.metrics.list_metric import ListMetric
 
 
-class MaskAP(Metric):
+class MaskAP(ListMetric):
     """Average precision of instance masks by class, and how well the true ones are covered.
 
     ``num_classes``: labels are 0 to ``num_classes - 1``. ``thresholds``: intersections over union
@@ -109,20 +108,15 @@ class MaskAP(Metric):
             raise ValueError(f"{name} must lie between 0 and {self.num_classes - 1}")
         return labels.detach().long().to(self.truths.device)
 
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """As torchmetrics', and a process that saw no picture takes part with empty lists."""
-        if not len(self.scores):
-            device, edges = self.truths.device, len(self.thresholds)
-            self.scores.append(torch.zeros(0, dtype=torch.float64, device=device))
-            self.hits.append(torch.zeros(0, edges, dtype=torch.uint8, device=device))
-            self.labels.append(torch.zeros(0, dtype=torch.int64, device=device))
-        super().sync(*args, **kwargs)
+    def nothing(self) -> dict[str, Tensor]:
+        return {
+            "scores": torch.zeros(0, dtype=torch.float64),
+            "hits": torch.zeros(0, len(self.thresholds), dtype=torch.uint8),
+            "labels": torch.zeros(0, dtype=torch.int64),
+        }
 
     def compute(self) -> dict[str, Tensor]:
-        none = torch.zeros(0, dtype=torch.float64)
-        scores = _joined(self.scores, none)
-        labels = _joined(self.labels, none.long())
-        hits = _joined(self.hits, torch.zeros(0, len(self.thresholds), dtype=torch.uint8))
+        scores, hits, labels = map(self.joined, ("scores", "hits", "labels"))
         precisions = []
         for number in range(self.num_classes):
             mine, truths = labels == number, int(self.truths[number])
@@ -146,9 +140,3 @@ def mask_iou(pred: Tensor, target: Tensor) -> Tensor:
     both = first @ second.T
     union = first.sum(dim=1)[:, None] + second.sum(dim=1) - both
     return both / union.clamp(min=1)
-
-
-def _joined(parts: list[Tensor] | Tensor, empty: Tensor) -> Tensor:
-    if isinstance(parts, Tensor):
-        return parts
-    return torch.cat(parts) if parts else empty

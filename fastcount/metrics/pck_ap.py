@@ -6,17 +6,15 @@ section 4.1, after Yang and Ramanan 2013.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from fastcount.metrics.functional.points import average_precision, check_points, rank_hits
+from fastcount.metrics.list_metric import ListMetric
 
 
-class PckAP(Metric):
+class PckAP(ListMetric):
     """Average precision of points: a hit is nearer than ``alpha`` * max(w, h) of its plant.
 
     Predictions are taken from the most confident down; each takes the nearest true point not yet
@@ -68,22 +66,11 @@ class PckAP(Metric):
         self.hits.append(as_bytes.to(self.truths.device))
         self.truths += len(target)
 
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """As torchmetrics', and a process that saw no picture takes part with empty lists."""
-        if not len(self.scores):
-            self.scores.append(torch.zeros(0, device=self.truths.device))
-            self.hits.append(torch.zeros(0, 1, dtype=torch.uint8, device=self.truths.device))
-        super().sync(*args, **kwargs)
+    def nothing(self) -> dict[str, Tensor]:
+        return {"scores": torch.zeros(0), "hits": torch.zeros(0, 1, dtype=torch.uint8)}
 
     def compute(self) -> dict[str, Tensor]:
-        # after a reduction across processes the lists are single tensors
-        scores = _joined(self.scores, torch.zeros(0))
-        hits = _joined(self.hits, torch.zeros(0, 1, dtype=torch.uint8))
-        precision, recall = average_precision(scores, hits, int(self.truths))
+        precision, recall = average_precision(
+            self.joined("scores"), self.joined("hits"), int(self.truths)
+        )
         return {"ap": precision[0], "recall": recall[0]}
-
-
-def _joined(parts: list[Tensor] | Tensor, empty: Tensor) -> Tensor:
-    if isinstance(parts, Tensor):
-        return parts
-    return torch.cat(parts) if parts else empty

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import overload
 
@@ -10,14 +9,8 @@ import torch
 from torch import Tensor
 
 from fastcount.ops.knn_distance import knn_distance
+from fastcount.ops.maps import check_number
 from fastcount.ops.points import Points
-
-
-def _check_positive(value: float, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (0 < value < math.inf):
-        raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
 @overload
@@ -52,8 +45,8 @@ def adaptive_sigma(
         TypeError, ValueError, RuntimeError: as :func:`knn_distance`; ValueError also for a beta or
             fallback that is not positive and finite.
     """
-    _check_positive(beta, "beta")
-    _check_positive(fallback, "fallback")
+    check_number(beta, "beta", positive=True)
+    check_number(fallback, "fallback", positive=True)
 
     def width(distance: Tensor) -> Tensor:
         alone = distance.shape[0] == 1

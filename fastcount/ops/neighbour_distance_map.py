@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
 from fastcount.ops.knn_distance import check_neighbours
+from fastcount.ops.maps import check_number
 from fastcount.ops.points import Points, check_size, check_stride, flatten_points
 
 
@@ -58,10 +58,7 @@ def attention_map(
     with the distance of :func:`neighbour_distance_map`, whose arguments and errors these are;
     ``sigma`` in pixels, positive. Values in [0, 1]; 0 where there are no points.
     """
-    if isinstance(sigma, bool) or not isinstance(sigma, int | float):
-        raise TypeError(f"sigma must be a number, got {sigma!r}")
-    if not (0 < sigma < math.inf):
-        raise ValueError(f"sigma must be positive and finite in pixels, got {sigma}")
+    check_number(sigma, "sigma", positive=True)
     distance = neighbour_distance_map(points, size, k=k, stride=stride)
     return (distance / sigma).square().mul(-0.5).exp()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fastcount.ops.maps import check_number
 from fastcount.ops.native import kernel_input, require_device
 
 
@@ -64,19 +64,12 @@ def soft_count(
         sum is added up in float64.
     """
     _check(heatmap, kernel_size, beta)
-    _check_number(steepness, "steepness")
-    _check_number(threshold, "threshold")
+    check_number(steepness, "steepness")
+    check_number(threshold, "threshold")
     detection, count = torch.ops.fastcount.soft_count(
         kernel_input(heatmap), kernel_size, beta, steepness, threshold
     )
     return detection.to(heatmap.dtype), count.to(heatmap.dtype)
-
-
-def _check_number(value: float, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not -math.inf < value < math.inf:
-        raise ValueError(f"{name} must be finite, got {value}")
 
 
 def _check(heatmap: Tensor, kernel_size: int, beta: float) -> None:
@@ -90,7 +83,7 @@ def _check(heatmap: Tensor, kernel_size: int, beta: float) -> None:
         raise TypeError(f"kernel_size must be a whole number, got {kernel_size!r}")
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
-    _check_number(beta, "beta")
+    check_number(beta, "beta")
     if beta < 0:
         raise ValueError(f"beta must be at least 0, got {beta}")
     require_device(heatmap.device)
