@@ -46,7 +46,7 @@ def test_wrong_arguments() -> None:
     points = torch.zeros(3, 2)
     with pytest.raises(ValueError, match="beta must be positive, got 0"):
         adaptive_sigma(points, beta=0)
-    with pytest.raises(ValueError, match="fallback must be positive"):
+    with pytest.raises(ValueError, match="fallback must be finite"):
         adaptive_sigma(points, fallback=float("inf"))
     with pytest.raises(TypeError, match="beta must be a number"):
         adaptive_sigma(points, beta="a")  # type: ignore[arg-type]
