@@ -125,7 +125,8 @@ class Counting:
         return draw(self, image)
 
     def to_dict(self, *, density: bool = False) -> dict[str, Any]:
-        """Plain numbers, lists and strings, fit for JSON; what is None is left out.
+        """Plain numbers, lists and strings, fit for JSON; but for ``points`` what is None is left
+        out.
 
         The density map is long, so it is left out but for its stride; ``density=True`` adds it
         as a list of rows.
@@ -137,6 +138,7 @@ class Counting:
             values["stride"] = list(self.stride) if isinstance(self.stride, tuple) else self.stride
             if density:
                 values["density"] = self.density.tolist()
+        values["points"] = None
         for name in ("points", "scores", "boxes", "labels"):
             array = getattr(self, name)
             if array is not None:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "eval": ("fastcount.cli.eval", "evaluate"),
     "export": ("fastcount.cli.export", "export"),
     "train": ("fastcount.cli.train", "train"),
+    "targets": ("fastcount.cli.targets", "targets"),
     "boxes": ("fastcount.cli.boxes", "boxes"),
     "profile": ("fastcount.cli.profile", "profile"),
     "models": ("fastcount.cli.models", "models"),

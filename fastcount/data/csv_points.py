@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
 from typing import ClassVar
@@ -33,7 +34,13 @@ class CSVPoints(CountingDataset):
         rows: dict[str, list[tuple[float, float]]] = {}
         counts: dict[str, float] = {}
         labels: dict[str, list[str]] = {}
-        with table.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            text = table.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DatasetError(
+                f"{self.name}: {table} is no text in UTF-8 ({error}); save it as such"
+            ) from error
+        with io.StringIO(text, newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             header = [column.strip() for column in reader.fieldnames or []]
             reader.fieldnames = header

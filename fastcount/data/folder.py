@@ -44,6 +44,19 @@ def pictures_in(folder: Path, *, name: str, layout: str) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
+def stems_of(paths: Iterable[Path], *, name: str) -> tuple[str, ...]:
+    """The pictures' names without suffixes; :class:`DatasetError` where two share one, for their
+    annotations would be one, too."""
+    known: dict[str, Path] = {}
+    for path in paths:
+        other = known.setdefault(path.stem, path)
+        if other is not path:
+            raise DatasetError(
+                f"{name}: {other} and {path.name} would share one annotation; rename one"
+            )
+    return tuple(known)
+
+
 def require_files(paths: Iterable[Path], *, name: str, what: str) -> None:
     """Raises :class:`DatasetError` that counts and names the missing files."""
     missing = [path for path in paths if not path.is_file()]

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import existing_folder, pictures_in, require_files
+from fastcount.data.folder import existing_folder, pictures_in, require_files, stems_of
 from fastcount.data.sample import Annotation
 from fastcount.pictures import FORMATS
 
@@ -55,7 +55,7 @@ class InstanceMasks(CountingDataset):
         require_files(self._masks, name=self.name, what="mask")
         self._min_area = min_area
         self._instances = instances
-        self.ids = tuple(path.stem for path in self._pictures)
+        self.ids = stems_of(self._pictures, name=self.name)
 
     def path(self, index: int) -> Path:
         return self._pictures[index]

@@ -7,6 +7,7 @@ run in, where that is not the file's own.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,6 +87,8 @@ class JSONPoints(CountingDataset):
 def _annotation(entry: dict[str, Any]) -> tuple[Annotation, list[str]]:
     """The truth of one entry and the names of its labels."""
     count = entry.get("count")
+    if isinstance(count, float) and not math.isfinite(count):
+        raise ValueError(f"count {count} is not finite")
     if entry.get("points") is None:
         if isinstance(count, bool) or not isinstance(count, int | float) or not count >= 0:
             raise ValueError(f"count {count!r} is not a number of at least 0")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import pictures_in, require_files
+from fastcount.data.folder import pictures_in, require_files, stems_of
 from fastcount.data.matlab import finite_dots, read_matlab
 from fastcount.data.sample import Annotation
 
@@ -48,7 +48,7 @@ class Mall(CountingDataset):
         }[split]
         self._first = first
         self._pictures = pictures[first:last]
-        self.ids = tuple(path.stem for path in self._pictures)
+        self.ids = stems_of(self._pictures, name=self.name)
 
     def path(self, index: int) -> Path:
         return self._pictures[index]

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from fastcount.data.base import CountingDataset
 from fastcount.data.dot_pictures import read_dots
-from fastcount.data.folder import pictures_in, require_files
+from fastcount.data.folder import pictures_in, require_files, stems_of
 from fastcount.data.sample import Annotation
 
 LAYOUT = "PATH/BM_GRAZ_HE_0001_01_000.png beside PATH/BM_GRAZ_HE_0001_01_dots_000.png"
@@ -30,7 +30,7 @@ class MBM(CountingDataset):
             path.with_name("_dots_".join(path.name.rsplit("_", 1))) for path in self._pictures
         ]
         require_files(self._dots, name=self.name, what="annotation")
-        self.ids = tuple(path.stem for path in self._pictures)
+        self.ids = stems_of(self._pictures, name=self.name)
 
     def path(self, index: int) -> Path:
         return self._pictures[index]

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from fastcount.data.base import CountingDataset
-from fastcount.data.folder import existing_folder, pictures_in, require_files
+from fastcount.data.folder import existing_folder, pictures_in, require_files, stems_of
 from fastcount.data.matlab import finite_dots, read_matlab
 from fastcount.data.sample import Annotation
 
@@ -49,7 +49,7 @@ class ShanghaiTech(CountingDataset):
         self._pictures = pictures_in(folder / "images", name=self.name, layout=LAYOUT)
         self._truths = [truth / f"GT_{path.stem}.mat" for path in self._pictures]
         require_files(self._truths, name=self.name, what="annotation")
-        self.ids = tuple(path.stem for path in self._pictures)
+        self.ids = stems_of(self._pictures, name=self.name)
 
     def path(self, index: int) -> Path:
         return self._pictures[index]

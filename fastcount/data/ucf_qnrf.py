@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from fastcount.data.base import CountingDataset
-from fastcount.data.folder import pictures_in, require_files
+from fastcount.data.folder import pictures_in, require_files, stems_of
 from fastcount.data.matlab import finite_dots, read_matlab
 from fastcount.data.sample import Annotation
 
@@ -31,7 +31,7 @@ class UCFQNRF(CountingDataset):
         self._pictures = pictures_in(folder, name=self.name, layout=LAYOUT)
         self._truths = [path.with_name(f"{path.stem}_ann.mat") for path in self._pictures]
         require_files(self._truths, name=self.name, what="annotation")
-        self.ids = tuple(path.stem for path in self._pictures)
+        self.ids = stems_of(self._pictures, name=self.name)
 
     def path(self, index: int) -> Path:
         return self._pictures[index]

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from fastcount.data.base import CountingDataset
 from fastcount.data.dot_pictures import read_dots
-from fastcount.data.folder import pictures_in, require_files
+from fastcount.data.folder import pictures_in, require_files, stems_of
 from fastcount.data.sample import Annotation
 
 LAYOUT = "PATH/001cell.png beside PATH/001dots.png"
@@ -38,7 +38,7 @@ class VGGCells(CountingDataset):
             path.with_name(path.stem.removesuffix("cell") + "dots.png") for path in self._pictures
         ]
         require_files(self._dots, name=self.name, what="annotation")
-        self.ids = tuple(path.stem for path in self._pictures)
+        self.ids = stems_of(self._pictures, name=self.name)
 
     def path(self, index: int) -> Path:
         return self._pictures[index]

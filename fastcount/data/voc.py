@@ -49,7 +49,9 @@ class VOC(CountingDataset):
                 f"{LAYOUT}"
             )
         self.classes = split_names(classes, self.classes)
-        self.ids = tuple(line.split()[0] for line in listing.read_text().splitlines() if line)
+        self.ids = tuple(
+            line.split()[0] for line in listing.read_text().splitlines() if line.strip()
+        )
         self._difficult = difficult
         self._truths = [folder / "Annotations" / f"{one}.xml" for one in self.ids]
         by_stem = {

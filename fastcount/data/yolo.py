@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import pictures_in
+from fastcount.data.folder import pictures_in, stems_of
 from fastcount.data.sample import Annotation
 from fastcount.pictures import upright_size
 
@@ -54,7 +54,7 @@ class YOLO(CountingDataset):
         if not labels.is_dir():
             raise DatasetError(f"{self.name}: no folder {labels}; expected {LAYOUT}")
         self._truths = [labels / f"{path.stem}.txt" for path in self._pictures]
-        self.ids = tuple(path.stem for path in self._pictures)
+        self.ids = stems_of(self._pictures, name=self.name)
 
     def path(self, index: int) -> Path:
         return self._pictures[index]

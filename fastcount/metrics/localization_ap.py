@@ -67,14 +67,14 @@ class LocalizationAP(ListMetric):
             raise ValueError("scores holds a value that is not finite")
         free = self.matching == "nearest_free"
         hits = rank_hits(pred, scores, target, self._radii, free=free)
-        self.scores.append(scores.detach().float().to(self.truths.device))
+        self.scores.append(scores.detach().double().to(self.truths.device))
         as_bytes = torch.from_numpy(hits).to(torch.uint8)  # bool cannot be gathered by NCCL
         self.hits.append(as_bytes.to(self.truths.device))
         self.truths += len(target)
 
     def nothing(self) -> dict[str, Tensor]:
         hits = torch.zeros(0, len(self._radii), dtype=torch.uint8)
-        return {"scores": torch.zeros(0), "hits": hits}
+        return {"scores": torch.zeros(0, dtype=torch.float64), "hits": hits}
 
     def compute(self) -> dict[str, Tensor]:
         scores, hits = self.joined("scores"), self.joined("hits")

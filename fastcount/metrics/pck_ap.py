@@ -61,13 +61,16 @@ class PckAP(ListMetric):
         # "lower than" in the paper; rank_hits takes its radius in
         radius = np.nextafter(self.alpha * extent, -1.0)
         hits = rank_hits(pred, scores, target, np.array([radius]), free=True)
-        self.scores.append(scores.detach().float().to(self.truths.device))
+        self.scores.append(scores.detach().double().to(self.truths.device))
         as_bytes = torch.from_numpy(hits).to(torch.uint8)  # bool cannot be gathered by NCCL
         self.hits.append(as_bytes.to(self.truths.device))
         self.truths += len(target)
 
     def nothing(self) -> dict[str, Tensor]:
-        return {"scores": torch.zeros(0), "hits": torch.zeros(0, 1, dtype=torch.uint8)}
+        return {
+            "scores": torch.zeros(0, dtype=torch.float64),
+            "hits": torch.zeros(0, 1, dtype=torch.uint8),
+        }
 
     def compute(self) -> dict[str, Tensor]:
         precision, recall = average_precision(

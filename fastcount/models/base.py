@@ -32,11 +32,19 @@ class Target(TypedDict):
 class DensityOutput:
     """A density map: every cell holds the number of objects whose centre lies in it.
 
-    ``density``: (B, 1, H / stride, W / stride), >= 0 up to the model's own error.
+    ``density``: (B, 1, H / stride, W / stride), sides rounded up, >= 0 up to the model's own
+    error. ``size``: (H, W) of the pictures in pixels; by default that of whole cells.
     """
 
     density: Tensor
     stride: int
+    size: tuple[int, int] | None = None
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """(H, W) of the pictures in pixels."""
+        height, width = self.density.shape[-2:]
+        return self.size or (height * self.stride, width * self.stride)
 
     @property
     def count(self) -> Tensor:
@@ -90,11 +98,10 @@ class CountingModel(nn.Module, ABC):
 def decode_density(output: DensityOutput) -> list[Counting]:
     """One :class:`Counting` a picture from a batch of density maps."""
     maps = output.density.detach().float().cpu()
-    height, width = maps.shape[-2] * output.stride, maps.shape[-1] * output.stride
     return [
         Counting(
             count=float(one.sum()),
-            size=(height, width),
+            size=output.picture_size,
             density=one[0].numpy(),
             stride=output.stride,
         )

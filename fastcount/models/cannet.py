@@ -71,4 +71,5 @@ class CANNet(DensityRegression):
     def forward(self, images: Tensor) -> DensityOutput:
         features = self.backbone(self.normalize(images))
         joined = torch.cat([features, self.context(features)], dim=1)
-        return DensityOutput(self.back_end(joined), self.stride)
+        size = images.shape[-2], images.shape[-1]
+        return DensityOutput(self.back_end(joined), self.stride, size)

@@ -41,4 +41,5 @@ class CSRNet(DensityRegression):
 
     def forward(self, images: Tensor) -> DensityOutput:
         features = self.backbone(self.normalize(images))
-        return DensityOutput(self.back_end(features), self.stride)
+        size = images.shape[-2], images.shape[-1]
+        return DensityOutput(self.back_end(features), self.stride, size)

@@ -108,7 +108,8 @@ class DensityFPN(CountingModel):
             if top is not None:
                 x = x + F.interpolate(top, scale_factor=2.0, mode="nearest")
             top = smooth(x)
-        return DensityOutput(F.relu(self.density(self.refine(top))), self.stride)
+        size = images.shape[-2], images.shape[-1]
+        return DensityOutput(F.relu(self.density(self.refine(top))), self.stride, size)
 
     def loss(self, output: DensityOutput, targets: list[Target]) -> dict[str, Tensor]:
         """Pooled count error against targets of each point's own ``sigma``, see

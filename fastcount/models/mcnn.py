@@ -65,4 +65,5 @@ class MCNN(DensityRegression):
     def forward(self, images: Tensor) -> DensityOutput:
         grey = (images * self.grey).sum(dim=1, keepdim=True)
         features = torch.cat([column(grey) for column in self.columns], dim=1)
-        return DensityOutput(torch.relu(self.fuse(features)), self.stride)
+        size = images.shape[-2], images.shape[-1]
+        return DensityOutput(torch.relu(self.fuse(features)), self.stride, size)

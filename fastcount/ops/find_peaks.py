@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from fastcount.ops.maps import refuse_forward_mode
 from fastcount.ops.native import kernel_input, require_device
 
 # Coordinates are float32, which holds whole numbers up to here.
@@ -110,6 +111,7 @@ def _check(scores: Tensor, kernel_size: int, threshold: float, smooth: int) -> N
         raise TypeError(f"scores must be a tensor (B, C, H, W), got {type(scores).__name__}")
     if not scores.is_floating_point():
         raise TypeError(f"scores must be floating point, got {scores.dtype}; use scores.float()")
+    refuse_forward_mode(scores, "scores")
     if scores.dim() != 4:
         raise ValueError(f"scores must have shape (B, C, H, W), got {tuple(scores.shape)}")
     if max(scores.shape[2:]) > _LONGEST_SIDE:

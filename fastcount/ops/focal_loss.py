@@ -18,6 +18,7 @@ from fastcount.ops.maps import (
     check_maps,
     check_number,
     check_reduction,
+    refuse_forward_mode,
     wants_gradient,
 )
 
@@ -195,6 +196,7 @@ def _focal(
     reduction: str,
 ) -> Tensor:
     check_maps(pred, target)
+    refuse_forward_mode(pred, "pred")
     loss: Tensor = torch.ops.fastcount.focal_loss(
         pred,
         target,
@@ -248,7 +250,9 @@ def _setup_context(
     ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]
 ) -> None:
     _, weight, slope = output
-    ctx.mark_non_differentiable(weight, slope)
+    # Not slope: by it the backward pass hangs on pred, so that a second derivative is asked of it,
+    # and refused, instead of being passed over.
+    ctx.mark_non_differentiable(weight)
     ctx.set_materialize_grads(False)  # else a map of zeros is made as the gradient of slope
     ctx.save_for_backward(weight, slope)
     ctx.dtype = inputs[0].dtype
@@ -265,21 +269,7 @@ def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ..
         return (None, *others)
     weight, slope = ctx.saved_tensors
     given = torch.ops.fastcount.focal_loss_backward(grad, slope, weight, ctx.dtype)
-    if torch.is_grad_enabled():  # create_graph: slope no longer knows that it comes from pred
-        given = _Last.apply(given.detach().requires_grad_())
     return (given, *others)
-
-
-class _Last(torch.autograd.Function):
-    """The identity, with a derivative that raises."""
-
-    @staticmethod
-    def forward(ctx: Any, given: Tensor) -> Tensor:
-        return given.view_as(given)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        _second_derivative(ctx, *grads)
 
 
 def _second_derivative(ctx: Any, *grads: Any) -> Any:

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from fastcount.ops.native import require_device
 
@@ -76,3 +77,15 @@ def check_reduction(reduction: str) -> bool:
 
 def wants_gradient(pred: Tensor) -> bool:
     return torch.is_grad_enabled() and pred.requires_grad
+
+
+def refuse_forward_mode(value: Tensor, name: str) -> None:
+    """Raises ``RuntimeError`` where ``value`` carries a tangent, which would be lost."""
+    if torch.compiler.is_compiling():  # such a graph is made of the backward pass alone
+        return
+    dual = forward_ad.unpack_dual(value)  # type: ignore[no-untyped-call]
+    if dual.tangent is not None:
+        raise RuntimeError(
+            f"{name} has no forward-mode derivative: use torch.autograd.grad or .backward(), or "
+            "fastcount.ops.reference"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcount.ops.maps import refuse_forward_mode
 from fastcount.ops.native import kernel_input, require_device
 
 
@@ -83,6 +84,7 @@ def _check_maps(maps: Tensor, name: str) -> None:
         raise TypeError(f"{name} must be a tensor (B, C, H, W), got {type(maps).__name__}")
     if not maps.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {maps.dtype}; use {name}.float()")
+    refuse_forward_mode(maps, name)
     if maps.dim() != 4:
         raise ValueError(f"{name} must have shape (B, C, H, W), got {tuple(maps.shape)}")
     require_device(maps.device)

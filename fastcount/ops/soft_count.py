@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.maps import check_number
+from fastcount.ops.maps import check_number, refuse_forward_mode
 from fastcount.ops.native import kernel_input, require_device
 
 
@@ -77,6 +77,7 @@ def _check(heatmap: Tensor, kernel_size: int, beta: float) -> None:
         raise TypeError(f"heatmap must be a tensor (B, C, H, W), got {type(heatmap).__name__}")
     if not heatmap.is_floating_point():
         raise TypeError(f"heatmap must be floating point, got {heatmap.dtype}; use heatmap.float()")
+    refuse_forward_mode(heatmap, "heatmap")
     if heatmap.dim() != 4:
         raise ValueError(f"heatmap must have shape (B, C, H, W), got {tuple(heatmap.shape)}")
     if isinstance(kernel_size, bool) or not isinstance(kernel_size, int):

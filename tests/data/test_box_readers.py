@@ -203,3 +203,10 @@ def test_labelme(tmp_path: Path) -> None:
     file.write_text('{"imagePath": "a.png"}')
     with pytest.raises(DatasetError, match=r"a\.json.*shapes"):
         open_dataset(f"labelme:{tmp_path}")
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    yolo(tmp_path)
+    trees.picture(tmp_path / "images/train2017/a.png", (40, 80))
+    with pytest.raises(DatasetError, match=r"a\.jpg and a\.png would share one annotation"):
+        open_dataset(f"yolo:{tmp_path}")

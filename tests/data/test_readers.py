@@ -170,6 +170,12 @@ def test_broken_csv(tmp_path: Path, text: str, message: str) -> None:
         open_dataset(f"csv:{tmp_path / 'dots.csv'}")
 
 
+def test_a_table_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "dots.csv").write_bytes("path,x,y\nBäume.png,1,2\n".encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"dots\.csv is no text in UTF-8"):
+        open_dataset(f"csv:{tmp_path / 'dots.csv'}")
+
+
 def test_json(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         trees.picture(tmp_path / name)
@@ -210,6 +216,8 @@ def test_json_leaves_out_what_count_could_not_count(tmp_path: Path) -> None:
             "entry 0.*count 5 beside 1",
         ),
         ('[{"path": "a.png", "count": -1}]', "entry 0"),
+        ('[{"path": "a.png", "count": Infinity}]', "not finite"),
+        ('[{"path": "a.png", "count": Infinity, "points": [[1, 2]]}]', "not finite"),
     ],
 )
 def test_broken_json(tmp_path: Path, text: str, message: str) -> None:

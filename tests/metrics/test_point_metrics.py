@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from torchmetrics import Metric
 
-from fastcount.metrics import LocalizationAP, PointPR
+from fastcount.metrics import LocalizationAP, PckAP, PointPR
 from fastcount.metrics.functional import average_precision, match_points, point_pr
 
 NONE = torch.zeros(0, 2)
@@ -166,3 +167,17 @@ def test_wrong_input() -> None:
         match_points(points((math.nan, 0)), points((0, 0)), 3)
     with pytest.raises(ValueError, match="matching"):
         LocalizationAP(matching="best")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metric", [LocalizationAP, PckAP])
+def test_the_order_of_pictures_and_points_does_not_matter(metric: type[Metric]) -> None:
+    """Also where confidences differ in float64 alone."""
+    points = torch.tensor([[50.0, 50.0], [0.0, 0.0]])
+    scores = torch.tensor([0.9, 0.9 + 1e-9], dtype=torch.float64)
+    truth = torch.tensor([[0.0, 0.0], [0.0, 9.0]])
+    found = []
+    for order in (slice(None), torch.tensor([1, 0])):
+        one = metric()
+        one.update(points[order], scores[order], truth)
+        found.append({key: float(value) for key, value in one.compute().items()})
+    assert found[0] == found[1]

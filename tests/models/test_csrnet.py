@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import density
+import numpy as np
 import pytest
 import torch
 from rendered_spots import Render
 
-from fastcount.models import create_model
+from fastcount.models import Target, create_model
 from fastcount.models.csrnet import CSRNet
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd
 from fastcount.models.profile import profile_model
@@ -113,3 +114,18 @@ def test_wrong_arguments() -> None:
         create_model("csrnet", weights="imagenet", width=0.5)
     with pytest.raises(ValueError, match="width: must be greater than 0"):
         create_model("csrnet", width=0.0)
+
+
+@pytest.mark.parametrize("name", ["mcnn", "csrnet", "cannet"])
+def test_sides_that_are_no_whole_cells(name: str) -> None:
+    """The picture ends where it ends: its size is told, and points beyond it count for nothing."""
+    torch.manual_seed(0)
+    options = {} if name == "mcnn" else {"width": 1 / 16}
+    model = create_model(name, sigma=4.0, **options).eval()
+    output = model(torch.rand(1, 3, 97, 101))
+    (counting,) = model.decode(output)
+    assert counting.size == (97, 101)
+    counting.overlay(np.zeros((97, 101, 3), np.uint8))
+    outside = Target(count=0, points=torch.tensor([[50.0, 98.5]]))
+    nothing = Target(count=0, points=torch.zeros(0, 2))
+    assert torch.equal(model.loss(output, [outside])["loss"], model.loss(output, [nothing])["loss"])

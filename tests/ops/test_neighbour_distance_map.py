@@ -111,3 +111,8 @@ def test_opcheck_and_compile() -> None:
     for count in (6, 11):
         points = scattered(count, seed=count)
         assert torch.equal(compiled(points, (20, 30)), attention_map(points, (20, 30)))
+
+
+def test_reference_of_no_sets() -> None:
+    assert reference.neighbour_distance_map([], (20, 21), stride=4).shape == (0, 1, 5, 6)
+    assert reference.attention_map([], (20, 21)).shape == (0, 1, 20, 21)

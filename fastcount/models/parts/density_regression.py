@@ -54,9 +54,8 @@ class DensityRegression(CountingModel):
         density = output.density
         if density.dtype in (torch.float16, torch.bfloat16):
             density = density.float()
-        height, width = (side * output.stride for side in density.shape[-2:])
         with torch.no_grad():
-            truth = self.target_density(targets, (height, width), density.device)
+            truth = self.target_density(targets, output.picture_size, density.device)
         if truth.shape != density.shape:
             raise ValueError(
                 f"targets: {len(targets)} for a batch of {len(density)} pictures; need one each"

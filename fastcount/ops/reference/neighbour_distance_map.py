@@ -11,6 +11,8 @@ def neighbour_distance_map(
 ) -> Tensor:
     """The distance of every pixel to every point, the nearest k picked out."""
     sets = [points] if isinstance(points, Tensor) else list(points)
+    if not sets:
+        return torch.zeros(0, 1, -(-size[0] // stride), -(-size[1] // stride))
     maps = [_of_set(each, size, k, stride) for each in sets]
     return torch.stack(maps)[:, None]
 
