@@ -1,9 +1,9 @@
 // Floor: forward 8 HW bytes in float32 (read and write), backward 12 HW (both read, one
 // written). Work: 5 comparisons and two exponentials a pixel forward; backward 14 comparisons to
 // find the window's maximum and where it is, two exponentials and 8 comparisons to gather. As
-// compiled for sm_90 about 40 and 80 instructions a pixel. On an H200, 64 maps of 1024 x 1024,
-// when it was 57 and 110: forward 0.175 ms, 73 % of what a copy moves (softened only: 0.160 ms,
-// 80 %), backward 0.426 ms, 45 %. Not measured on a GPU since.
+// compiled for sm_90 the loops hold 40 and 88 instructions a pixel. On an H200, 64 maps of 1024 x
+// 1024, when they held 57 and 118: forward 0.175 ms, 73 % of what a copy moves (softened only:
+// 0.160 ms, 80 %), backward 0.426 ms, 45 %. Not measured on a GPU since.
 //
 // Forward a warp takes 32 columns of accesses (warp_rows.h). Backward, where a pixel gathers from
 // its neighbours what they pass to their maximum, the outer two columns only serve as neighbours.
