@@ -77,10 +77,10 @@ class Counter:
         (``fcos``, ``retinanet``, ``foveabox``) and CANNet's context are then those of a tile.
 
         Raises :class:`fastcount.pictures.PictureError` for a picture that cannot be read,
-        ``ValueError`` for an argument that does not fit.
+        ``ValueError`` for an argument that does not fit, ``TypeError`` for one of another type.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size: expected a whole number from 1 on, got {batch_size!r}")
         if isinstance(image, list | tuple):
             return [
                 self(

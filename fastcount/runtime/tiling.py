@@ -99,7 +99,7 @@ def plan(size: tuple[int, int], tiling: Tiling, tile: int | tuple[int, int] | No
     """Cuts a picture of ``size`` (H, W) as ``tiling`` says; ``tile`` overrides its tile size.
 
     Raises ``ValueError`` where ``tile`` is too small for the margins, or given for a network
-    whose input size is fixed.
+    whose input size is fixed; ``TypeError`` where it is no whole number or pair of them.
     """
     if tile is None:
         sides = tiling.tile
@@ -109,6 +109,9 @@ def plan(size: tuple[int, int], tiling: Tiling, tile: int | tuple[int, int] | No
         )
     else:
         sides = (tile, tile) if isinstance(tile, int) else tile
+        pair = isinstance(sides, tuple | list) and len(sides) == 2
+        if not pair or not all(isinstance(side, int) for side in sides):
+            raise TypeError(f"tile: expected pixels a side, or (height, width), got {tile!r}")
     if tiling.mode == "overlap":
         rows, columns = (
             _overlapping(length, side, tiling) for length, side in zip(size, sides, strict=True)
