@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+_MASK = os.umask(0)  # it cannot be asked for without being set
+os.umask(_MASK)
+_MODE = 0o666 & ~_MASK
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -23,6 +27,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(f".{final.stem}.{os.getpid()}-{secrets.token_hex(4)}{final.suffix}")
     try:
         yield temporary
+        temporary.chmod(_MODE)  # some writers keep theirs to themselves
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # the bytes reach the disk before the name does
         temporary.replace(final)  # atomic: both names lie in one folder
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -41,5 +48,3 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     text: dict[str, Any] = {} if mode == "wb" else {"encoding": "utf-8", "newline": "\n"}
     with atomic_path(path) as temporary, temporary.open(mode, **text) as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())  # the bytes reach the disk before the name does

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,11 +64,40 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns 0 done, 1 some inputs failed, 2 wrong usage.
     """
+    _mend_streams()
     given = sys.argv[1:] if arguments is None else arguments
     command = next((word for word in given if not word.startswith("-")), "")
     app = _application([command] if command in _COMMANDS else _COMMANDS)
+    code = 0
     try:
         app(args=given, prog_name="fastcount")
     except SystemExit as leave:
-        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
-    return 0
+        code = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    except OSError as error:
+        code = _unprinted(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _unprinted(error)
+    return code
+
+
+def _mend_streams() -> None:
+    """Streams that were closed take nothing, and names that are no text of theirs are escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _unprinted(error: OSError) -> int:
+    """The exit status where nobody takes what is still to be printed; other errors go on."""
+    if error.errno not in (errno.EPIPE, errno.ENOSPC):
+        raise error
+    if error.errno == errno.ENOSPC:
+        print(f"fastcount: standard output: {error.strerror}", file=sys.stderr)
+    # Or Python would try again when it ends, and end with 120.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

@@ -116,7 +116,7 @@ def boxes(
     try:
         with atomic_write(out, "w") as file:
             json.dump(document, file)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
     say(f"{len(document['annotations'])} boxes in {len(data)} pictures")
     typer.echo(out)

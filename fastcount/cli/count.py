@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcount.cli.inputs import Input, expand, overlay_names
-from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_columns, print_json, say
+from fastcount.cli.messages import (
+    FAILED,
+    WRONG_USAGE,
+    json_text,
+    leave,
+    print_columns,
+    print_json,
+    say,
+)
 from fastcount.cli.waiting import Waiting
 from fastcount.pictures import MAX_PIXELS, open_picture
 
@@ -73,6 +81,8 @@ def count(
     form = Format.json if as_json else form or Format.table
     zones = [parse_zone(text) for text in zone or []]
     inputs, failed = expand(paths)
+    if out is not None:
+        _check_writable(out)
     entries: list[dict[str, Any]] = []
     for argument, reason in failed:
         say(reason)
@@ -139,30 +149,46 @@ def _count_one(
     if overlay is not None:
         from fastcount.files import atomic_write
 
-        with atomic_write(overlay) as file:
-            counting.overlay(picture).save(file, "PNG")
-        entry["overlay"] = str(overlay)
+        try:
+            with atomic_write(overlay) as file:
+                counting.overlay(picture).save(file, "PNG")
+            entry["overlay"] = str(overlay)
+        except OSError as error:  # what was counted is not lost for that
+            entry["error"] = f"--out: {overlay} cannot be written ({error})"
+            say(entry["error"])
     return entry
 
 
-def _finish(entries: list[dict[str, Any]], form: Format, out: Path | None, zones: int) -> None:
-    if out is not None:
-        import json
+def _check_writable(out: Path) -> None:
+    """Leaves with 2 where nothing can be written: before counting, not behind it."""
+    import tempfile
 
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
+
+
+def _finish(entries: list[dict[str, Any]], form: Format, out: Path | None, zones: int) -> None:
+    reason = ""
+    if out is not None:
         from fastcount.files import atomic_write
 
         try:
-            with atomic_write(out / "results.json", "w") as file:
-                json.dump(entries, file, ensure_ascii=False, indent=1, allow_nan=False)
+            with atomic_write(out / "results.json") as file:
+                file.write(json_text(entries).encode())
         except OSError as error:
-            leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
+            reason = f"--out {out}: cannot be written ({error})"
+            say(reason)
     if form is Format.json:
         print_json(entries)
     elif form is Format.csv:
         _print_csv(entries, zones)
     else:
         _print_table(entries, zones)
-    if any("error" in entry for entry in entries):
+    if reason or any("error" in entry for entry in entries):
         raise typer.Exit(FAILED)
 
 
@@ -181,12 +207,12 @@ def _print_table(entries: list[dict[str, Any]], zones: int) -> None:
     titles = ["picture", "count", *(f"zone {number + 1}" for number in range(zones))]
     rows = []
     for entry in entries:
-        if "error" in entry:
+        if entry["count"] is None:
             rows.append([entry["path"], "failed", *[""] * zones])
             continue
         count = f"{entry['count']:.1f}" + (f" ± {entry['std']:.1f}" if entry.get("std") else "")
         rows.append([entry["path"], count, *(f"{z:.1f}" for z in entry.get("zones", []))])
-    good = [entry["count"] for entry in entries if "error" not in entry]
+    good = [entry["count"] for entry in entries if entry["count"] is not None]
     if len(good) > 1:
         rows += [[], [f"{len(good)} pictures", f"{sum(good):.1f}"]]
     print_columns([titles, *rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -39,6 +40,8 @@ class Input:
     def source(self) -> Path | bytes:
         """What :func:`fastcount.pictures.open_picture` takes; fetched where it is an address."""
         if self.text == "-":
+            if sys.stdin is None:
+                raise PictureError("-: standard input is closed; name a file")
             return sys.stdin.buffer.read()
         return fetch(self.text) if self.is_address else Path(self.text)
 
@@ -54,17 +57,32 @@ def expand(arguments: list[str]) -> tuple[list[Input], list[tuple[str, str]]]:
     A folder means every picture in it and below, but for hidden files and overlays written
     earlier. A pattern such as ``**/*.jpg`` is expanded where the shell has not done so.
     """
-    found: dict[str, None] = {}
-    failed = []
+    found: dict[str, str] = {}  # by the whole path, so that no picture counts twice
+    failed: list[tuple[str, str]] = []
+
+    def take(*names: str) -> None:
+        for name in names:
+            found.setdefault(str(Path(name).absolute()) if name else name, name)
+
     for argument in arguments:
         if argument == "-" or Input(argument).is_address:
-            found[argument] = None
-        elif Path(argument).is_dir():
-            pictures = _in_folder(Path(argument))
-            if not pictures:
+            found[argument] = argument
+            continue
+        if not argument:
+            failed.append((argument, "'': names no picture; is a variable of the shell not set?"))
+            continue
+        try:
+            is_folder, exists = Path(argument).is_dir(), Path(argument).exists()
+        except OSError as error:
+            failed.append((argument, f"{argument}: cannot be looked at ({error.strerror})"))
+            continue
+        if is_folder:
+            pictures, unread = _in_folder(Path(argument))
+            failed += [(name, f"{name}: cannot be read ({why})") for name, why in unread]
+            if not pictures and not unread:
                 failed.append((argument, f"{argument}: holds no pictures; name another folder"))
-            found.update(dict.fromkeys(pictures))
-        elif not Path(argument).exists() and glob.has_magic(argument):
+            take(*pictures)
+        elif not exists and glob.has_magic(argument):
             # Path.glob takes no absolute patterns.
             matches = sorted(
                 match
@@ -73,21 +91,29 @@ def expand(arguments: list[str]) -> tuple[list[Input], list[tuple[str, str]]]:
             )
             if not matches:
                 failed.append((argument, f"{argument}: no file is like this; check the pattern"))
-            found.update(dict.fromkeys(matches))
+            take(*matches)
         else:
-            found[argument] = None
-    return [Input(text) for text in found], failed
+            take(argument)
+    return [Input(text) for text in found.values()], failed
 
 
-def _in_folder(folder: Path) -> list[str]:
-    return sorted(
-        str(path)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not path.name.endswith(OVERLAY_SUFFIX)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+def _in_folder(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """The pictures in it and below, and (folder, reason) of those that cannot be read."""
+    unread: list[tuple[str, str]] = []
+    pictures = []
+    for at, below, files in os.walk(
+        folder, onerror=lambda error: unread.append((str(error.filename), str(error.strerror)))
+    ):
+        below[:] = [name for name in below if not name.startswith(".")]
+        pictures += [
+            str(Path(at, name))
+            for name in files
+            if Path(name).suffix.lower() in SUFFIXES
+            and not name.endswith(OVERLAY_SUFFIX)
+            and not name.startswith(".")
+            and Path(at, name).is_file()
+        ]
+    return sorted(pictures), unread
 
 
 def overlay_names(inputs: list[Input]) -> list[str]:

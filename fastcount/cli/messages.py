@@ -62,5 +62,14 @@ def _width(text: str) -> int:
 
 def print_json(document: Any) -> None:
     """The one JSON document of a command."""
-    json.dump(document, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json_text(document) + "\n")
+
+
+def json_text(document: Any) -> str:
+    """The document as text that UTF-8 can hold, also with file names that are no text."""
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=1, allow_nan=False)
+    return text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastcount.cli.messages import WRONG_USAGE, leave, print_json, print_table
+from fastcount.cli.messages import WRONG_USAGE, leave, print_json, print_table, say
 from fastcount.cli.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ def profile(
         result = _profile(_model(model), sides)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
+    if result.left_out:
+        say(
+            f"{result.left_out:,} parameters belong to layers that run on parts of a picture, as "
+            "often as it holds any (a second stage, a second look): they are not in the sum"
+        )
     if as_json:
         print_json(result.to_dict())
     else:

@@ -43,13 +43,13 @@ class Annotation:
     @classmethod
     def of_points(cls, points: NDArray[np.floating]) -> Annotation:
         """Every point is one object."""
-        points = np.asarray(points, dtype=np.float32).reshape(-1, 2)
+        points = _finite(points).reshape(-1, 2)
         return cls(count=float(len(points)), points=points)
 
     @classmethod
     def of_boxes(cls, boxes: NDArray[np.floating], labels: NDArray[np.integer]) -> Annotation:
         """Every box is one object, and its centre that object's point."""
-        boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        boxes = _finite(boxes).reshape(-1, 4)
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2
         return cls(
             count=float(len(boxes)),
@@ -57,3 +57,12 @@ class Annotation:
             boxes=boxes,
             labels=np.asarray(labels, dtype=np.int64).reshape(-1),
         )
+
+
+def _finite(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """As float32; ``ValueError`` for what is none."""
+    with np.errstate(over="ignore"):
+        found = np.asarray(values, dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise ValueError("a coordinate is not finite, or beyond float32; mend the annotation")
+    return found

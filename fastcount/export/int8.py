@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from fastcount.export.run import (
 )
 from fastcount.export.tensorrt import export_plan
 from fastcount.models.base import CountingModel
+from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.runtime.description import Description
 from fastcount.runtime.engine import TileResult
@@ -47,6 +49,10 @@ class Quantized(Written):
     speed_up: float
     layers: int
     float_layers: int
+
+
+# Objects in all the pictures that 8 bits are judged by: who counts nothing rounds nothing.
+LEAST_SHOWN = 5.0
 
 
 def export_int8(
@@ -74,6 +80,12 @@ def export_int8(
         raise ValueError("half: 8-bit and half precision exclude each other; give one of them")
     if not calibration:
         raise ValueError("calibration: need at least one picture like those to be counted")
+    shown = sum(abs(Counter(TorchEngine(copy.deepcopy(model)))(each).count) for _, each in pictures)
+    if not shown >= LEAST_SHOWN:
+        raise ValueError(
+            f"pictures: the model counts {shown:.1f} in the {len(pictures)} that 8 bits are to be "
+            f"judged by, and {LEAST_SHOWN:g} are needed; give more, like those to be counted"
+        )
     plan = path.suffix == ".plan"
     subject = Subject(model, replace(options, batch=options.batch or 1) if plan else options)
     description = replace(subject.description, precision="int8")

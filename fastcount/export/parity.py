@@ -120,7 +120,7 @@ class Parity:
         table.add_column("picture")
         names = list(dict.fromkeys(name for row in self.rows for name in row.tensors))
         located = any(row.places is not None for row in self.rows)
-        headings = ["PyTorch", "exported", "error %"]
+        headings = ["PyTorch", "exported", "error, % of 10 or more"]
         for name in names:
             headings += [f"{name}: max", "mean"]
         if located:
@@ -142,10 +142,13 @@ class ParityError(ValueError):
     """An exported model that does not count as PyTorch does; ``parity`` says where."""
 
     def __init__(self, parity: Parity) -> None:
-        allowed = f"{100 * parity.tolerance.count:g} % of the count"
+        allowed = f"{100 * parity.tolerance.count:g} % of the count (of ten, where it is less)"
         if parity.tolerance.tensors is not None:
             allowed += f" and {100 * parity.tolerance.tensors:g} % of a tensor's greatest value"
-        super().__init__(f"the exported model is further from PyTorch than {allowed}")
+        super().__init__(
+            f"the exported model is further from PyTorch than {allowed}, on these pictures; it is "
+            "compared on others, like those to be counted, with --pictures"
+        )
         self.parity = parity
 
 

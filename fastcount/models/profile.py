@@ -43,11 +43,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Profile:
-    """``params``: all parameters of the model. ``mmacs``: 10^6 MACs a picture, all ``layers``."""
+    """``params``: all parameters of the model. ``mmacs``: 10^6 MACs a picture, all ``layers``.
+    ``left_out``: parameters of layers that run elsewhere than in the model's ``forward``: the
+    second stage of Faster R-CNN, RAZ-Net's second look. How often those run the picture decides.
+    """
 
     params: int
     mmacs: float
     layers: tuple[Layer, ...]
+    left_out: int = 0
 
     def part(self, prefix: str) -> float:
         """10^6 MACs of the layers whose name is ``prefix`` or begins with ``prefix.``"""
@@ -127,7 +131,13 @@ def profile_model(model: nn.Module, size: tuple[int, int]) -> Profile:
             handle.remove()
         for module, mode in training.items():
             module.training = mode
-    return Profile(_parameters(model), sum(layer.mmacs for layer in layers), tuple(layers))
+    unseen = (m for m in model.modules() if isinstance(m, _COUNTED) and id(m) not in seen)
+    return Profile(
+        _parameters(model),
+        sum(layer.mmacs for layer in layers),
+        tuple(layers),
+        sum(map(_parameters, unseen)),
+    )
 
 
 def _parameters(module: nn.Module) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
+from fastcount.runtime.engine import TileResult
 from fastcount.runtime.exported import ExportedEngine, Inputs
 from fastcount.runtime.found import outputs_read, outputs_read_again
 
@@ -37,6 +39,18 @@ class ProgramEngine(ExportedEngine):
             )
         super().__init__(Description.from_json(extra[KEY], path))
         self._module = program.module()
+
+    def run(self, batch: NDArray[np.uint8]) -> list[TileResult]:
+        """One result a tile, in order.
+
+        Sides of a single cell, which the tracer does not take, are padded to two.
+        """
+        least = 2 * self.tiling.align
+        height, width = batch.shape[1:3]
+        if self.shape.size is not None or self.tiling.align == 1 or min(height, width) >= least:
+            return super().run(batch)
+        padded = replace(self.shape, size=(max(height, least), max(width, least)))
+        return padded.run_all(batch, self.tiling.fill, self._all_results)
 
     def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         found = self._run(self._inputs(pixels))

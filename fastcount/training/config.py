@@ -142,7 +142,9 @@ _BELOW = {"validation": 1, "ema": 1, "momentum": 1}
 
 
 def _check(config: Config, where: str) -> None:
-    """Raises ``ValueError`` for a number that nothing can be trained with."""
+    """Raises ``ValueError`` for what nothing can be trained with."""
+    if Path(config.name).name != config.name:
+        raise ValueError(f"{where}: name must be a plain file name, got {config.name!r}")
     for name, least in _LEAST.items():
         value = getattr(config, name)
         if not value >= least:
@@ -229,6 +231,11 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if Ellipsis not in arguments and len(value) != len(arguments):
             raise ValueError(f"{where}: expected {len(arguments)} values, got {len(value)}")
         return tuple(_convert(v, arguments[0], f"{where}[{i}]") for i, v in enumerate(value))
+    if hint is float and isinstance(value, str):
+        try:  # YAML takes 1e-4 for text
+            return float(value)
+        except ValueError:
+            pass
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     wrong_bool = isinstance(value, bool) and hint in (int, float)

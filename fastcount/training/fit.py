@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     Callback,
     EMAWeightAveraging,
@@ -33,6 +34,7 @@ from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.shipped import shipped_names, shipped_path
 from fastcount.training.calibration import best_factor, best_std_factor
+from fastcount.training.checkpoints import WholeCheckpoints, checkpoint_to_go_on_from
 from fastcount.training.config import Config, load_config
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
@@ -56,7 +58,10 @@ def fit(
         torch.set_num_threads(config.threads)
     lightning.seed_everything(config.seed, verbose=False)
     arguments = dict(config.model)
-    model = create_model(arguments.pop("name"), **arguments)
+    try:
+        model = create_model(arguments.pop("name"), **arguments)
+    except TypeError as wrong:
+        raise ValueError(f"{path}: model: {wrong}") from wrong
     if config.calibrate:
         copy.deepcopy(model).scale_counts(1.0)  # so that a model that cannot says so now
     folder = Path(config.output) / config.name
@@ -95,11 +100,11 @@ def fit(
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     if sys.stderr.isatty():
         callbacks.append(RichProgressBar())
-    trainer = lightning.Trainer(
+    trainer = _trainer(
         accelerator=config.accelerator,
         devices=config.devices,
         strategy="ddp" if config.devices > 1 else "auto",
-        precision=config.precision,  # type: ignore[arg-type]
+        precision=config.precision,
         max_steps=config.steps,
         gradient_clip_val=config.gradient_clip,
         use_distributed_sampler=False,
@@ -110,21 +115,22 @@ def fit(
             CSVLogger(folder, name="", version="csv"),
         ],
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    stopped = folder / "last.ckpt"
-    if stopped.exists():
+    stopped = checkpoint_to_go_on_from(folder, say)
+    if stopped is not None:
         say(f"going on from {stopped}")
     trainer.fit(
         module,
         datamodule=pictures,
-        ckpt_path=stopped if stopped.exists() else None,
+        ckpt_path=stopped,
         weights_only=True,
     )
 
-    chosen = Path(best.best_model_path) if best.best_model_path else stopped
+    chosen = Path(best.best_model_path or folder / "last.ckpt")
     state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
     # A running mean of what does not change is off in the last digit.
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()} | fixed)
@@ -144,6 +150,13 @@ def fit(
     return result
 
 
+def _trainer(**options: Any) -> lightning.Trainer:
+    try:
+        return lightning.Trainer(**options)
+    except MisconfigurationException as error:  # no such accelerator, say
+        raise ValueError(f"accelerator, devices, precision: {error}") from error
+
+
 def _begin_from(model: CountingModel, start: str, output: Path) -> None:
     """Gives ``model`` the weights of the one that ``start`` names."""
     run = output / start / f"{start}.safetensors"
@@ -160,14 +173,22 @@ def _begin_from(model: CountingModel, start: str, output: Path) -> None:
 
 
 def _same_run(config: Config, folder: Path) -> None:
-    """A folder holds one run: refuses to go on with other settings than it began with."""
+    """A folder holds one run: refuses to go on with other settings than it began with.
+
+    One that left no checkpoint has not begun.
+    """
     text = repr(config)
     digest = hashlib.sha256(text.encode()).hexdigest()
     note = folder / "run.json"
-    if not note.exists():
+    if not note.exists() or not list(folder.glob("*.ckpt")):
         with atomic_write(note) as file:
             file.write(json.dumps({"sha256": digest, "config": text}, indent=1).encode())
-    elif json.loads(note.read_text())["sha256"] != digest:
+        return
+    try:
+        known = json.loads(note.read_text())["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{note}: is damaged ({error}); remove the folder, or mend it") from error
+    if known != digest:
         raise ValueError(
             f"{folder}: holds a run with other settings; choose another name or remove the folder"
         )

@@ -172,6 +172,52 @@ def test_a_file_that_is_no_model_leaves_with_2(run, pictures: Path) -> None:
     assert "a.png" in err
 
 
+def test_where_nothing_can_be_written_nothing_is_counted(
+    run, model_file: str, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    base = ("count", pictures / "a.png", "--model", model_file)
+    code, printed, err = run(*base, "--out", tmp_path / "file", "--json")
+    assert (code, printed) == (2, "")
+    assert "--out" in err
+
+
+def test_a_count_is_not_lost_with_its_overlay(
+    run_json, model_file: str, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "a.overlay.png").mkdir(parents=True)  # so that no file can stand there
+    code, entries = run_json(
+        *("count", pictures / "a.png", "--model", model_file, "--json"),
+        *("--out", tmp_path / "out", "--overlay"),
+    )
+    assert code == 1
+    assert entries[0]["count"] is not None
+    assert "cannot be written" in entries[0]["error"]
+
+
+def test_names_that_are_no_text(model_file: str, pictures: Path, tmp_path: Path) -> None:
+    name = os.fsencode(pictures) + b"/bad\xe9.png"
+    os.rename(os.fsencode(pictures / "a.png"), name)  # noqa: PTH104
+    command = [sys.executable, "-m", "fastcount", "count", name, "--model", model_file]
+    done = subprocess.run([*command, "--json", "--out", tmp_path / "out"], capture_output=True)
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)) == len(
+        json.loads((tmp_path / "out/results.json").read_text())
+    )
+
+
+def test_a_reader_that_goes_away_is_no_crash(model_file: str, pictures: Path) -> None:
+    command = [sys.executable, "-m", "fastcount", "count", pictures / "a.png", "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*command, "--model", model_file], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 def test_max_pixels_refuses(run, model_file: str, pictures: Path) -> None:
     base = ("count", pictures / "a.png", "--model", model_file)
     code, _, err = run(*base, "--max-pixels", 2079)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -101,3 +102,35 @@ def test_overlay_names_never_clash() -> None:
     assert names[:2] == ["x.overlay.png", "x-2.overlay.png"]
     assert len({name.casefold() for name in names}) == len(texts)
     assert not any("/" in name or ".." in name for name in names)
+
+
+def test_one_picture_named_twice_is_one(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pictures)
+    inputs, failed = expand(["a.png", "./a.png", str(pictures / "a.png"), "."])
+    assert [one.text for one in inputs] == ["a.png", "b.jpg", "sub/a.png"]
+    assert failed == []
+
+
+def test_what_names_nothing_or_cannot_be_looked_at(pictures: Path) -> None:
+    inputs, failed = expand(["", "a" * 300 + ".jpg", str(pictures / "b.jpg")])
+    assert [one.text for one in inputs] == [str(pictures / "b.jpg")]
+    assert "names no picture" in failed[0][1]
+    assert "cannot be looked at" in failed[1][1]
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    inputs, failed = expand([str(pictures)])
+    assert len(inputs) == 2
+    assert failed == [
+        (str(pictures / "sub"), f"{pictures / 'sub'}: cannot be read (Permission denied)")
+    ]

@@ -170,6 +170,13 @@ def test_broken_csv(tmp_path: Path, text: str, message: str) -> None:
         open_dataset(f"csv:{tmp_path / 'dots.csv'}")
 
 
+def test_coordinates_beyond_float32(tmp_path: Path) -> None:
+    trees.picture(tmp_path / "a.png")
+    (tmp_path / "dots.csv").write_text("path,x,y\na.png,1e39,3\n")
+    with pytest.raises(ValueError, match="beyond float32"):
+        open_dataset(f"csv:{tmp_path / 'dots.csv'}").annotation(0)
+
+
 def test_a_table_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "dots.csv").write_bytes("path,x,y\nBäume.png,1,2\n".encode("latin-1"))
     with pytest.raises(DatasetError, match=r"dots\.csv is no text in UTF-8"):

@@ -52,7 +52,7 @@ def test_export(
     told = capsys.readouterr()
     assert "picture.png" in told.out
     assert "TOO FAR" not in told.out
-    assert "error %" in told.out
+    assert "error, % of 10 or more" in told.out
     assert "wrote" in told.err
 
     assert main(["count", picture, "--model", str(out / "spots.onnx"), "--json"]) == 0

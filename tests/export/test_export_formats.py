@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from small_models import PICTURE, PICTURES, small_model
 
 import fastcount
@@ -24,6 +25,7 @@ from fastcount.export import (
 )
 from fastcount.export.parity import Tolerance
 from fastcount.predict import TorchEngine
+from fastcount.predict.program_engine import ProgramEngine
 from fastcount.runtime import Counter, openvino_engine
 from fastcount.runtime.description import read_sidecar
 
@@ -31,6 +33,29 @@ from fastcount.runtime.description import read_sidecar
 @pytest.fixture(scope="module")
 def expected() -> fastcount.Counting:
     return Counter(TorchEngine(small_model("mcnn")))(PICTURE)
+
+
+def test_pt2_of_pictures_smaller_than_two_cells(tmp_path: Path) -> None:
+    export_pt2(small_model("mcnn"), tmp_path / "m.pt2", PICTURES, Options())
+    counter = Counter(ProgramEngine(tmp_path / "m.pt2"))
+    for height, width in ((1, 1), (3, 5), (4, 40), (8, 8)):
+        picture = PICTURE[:height, :width]
+        counting = counter(picture)
+        assert counting.size == (height, width)
+        expected = Counter(TorchEngine(small_model("mcnn")))(picture)
+        assert counting.density is not None
+        assert expected.density is not None
+        assert counting.density.shape == expected.density.shape
+
+
+def test_eight_bits_are_not_judged_by_next_to_nothing(tmp_path: Path) -> None:
+    nothing = [("black", np.zeros((64, 96, 3), np.uint8))]
+    model = small_model("mcnn")
+    torch.nn.init.zeros_(model.fuse.weight)  # type: ignore[union-attr,arg-type]
+    torch.nn.init.zeros_(model.fuse.bias)  # type: ignore[union-attr,arg-type]
+    with pytest.raises(ValueError, match=r"counts 0\.0 in the 1 that 8 bits"):
+        export_int8(model, tmp_path / "m.onnx", nothing, PICTURES, Options())
+    assert not list(tmp_path.iterdir())
 
 
 def test_pt2(tmp_path: Path, expected: fastcount.Counting) -> None:

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from fastcount.models import create_model
 from fastcount.models.profile import profile_model
 
 
@@ -116,3 +117,10 @@ def test_a_failed_run_takes_its_hooks_along() -> None:
 def test_wrong_sizes(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="size: need"):
         profile_model(Odd(), size)
+
+
+def test_what_runs_elsewhere_is_told() -> None:
+    model = create_model("raznet", stage="zoom", backbone="mobilenet_v2", width=1 / 16)
+    profile = profile_model(model, (64, 96))
+    assert profile.left_out == sum(p.numel() for p in model.zoom.parameters())
+    assert profile_model(create_model("mcnn"), (64, 96)).left_out == 0

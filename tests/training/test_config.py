@@ -38,6 +38,10 @@ def test_overrides_replace_keys(write) -> None:
     assert (config.steps, config.crop, config.name) == (7, (64, 96), "other")
 
 
+def test_a_learning_rate_as_people_write_it(write) -> None:
+    assert load_config(write(MINIMAL + "lr: 1e-4\n"), ["backbone_lr=2E-5"]).lr == 1e-4
+
+
 def test_environment_variables_are_expanded(write, monkeypatch) -> None:
     monkeypatch.setenv("SOME_DATA", "/data")
     config = load_config(write(MINIMAL + "holdout: ['vgg_cells:$SOME_DATA/vgg']\n"))
@@ -61,6 +65,8 @@ def test_environment_variables_are_expanded(write, monkeypatch) -> None:
         ("crop: [0, 64]", "crop must be at least 1 pixel"),
         ("sigma_knn: {k: 3}", "sigma_knn: the key 'beta' is missing"),
         ("sigma_knn: {k: 3, beta: 0.3, low: 0}", "low and lone > 0"),
+        ("name: ../../elsewhere", "name must be a plain file name"),
+        ("lr: fast", "lr: expected float, got 'fast'"),
         ("optimizer: lion", "optimizer: expected one of adamw, adam, sgd, got 'lion'"),
         ("momentum: 1.0", "momentum must be below 1"),
         ("sigma_knn: {k: 3, beta: 0.3, low: 4, high: 2}", "low <= high"),

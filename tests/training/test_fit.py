@@ -192,3 +192,37 @@ def test_what_is_not_trained_stays_as_it_is_to_the_bit(tmp_path: Path) -> None:
     same = {name: torch.equal(learnt[name], before[name]) for name in before}
     assert all(same[name] for name in same if name.startswith(("backbone.", "counting.")))
     assert not all(same[name] for name in same if name.startswith("localization."))
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "out")))
+    whole = load_file(fit(config, ["steps=8"]))
+    folder = tmp_path / "out" / "tiny"
+    (folder / "last.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:1000])
+    (folder / ".last.1-aa.ckpt").write_bytes(b"of a run that was killed")
+    told: list[str] = []
+    again = load_file(fit(config, ["steps=8"], say=told.append))
+    assert any("last.ckpt is damaged and passed over" in line for line in told)
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+    assert not list(folder.glob(".*"))
+    for name in ("last.ckpt", "best.ckpt"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(ValueError, match="its checkpoints are damaged"):
+        fit(config, ["steps=8"])
+
+
+def test_a_run_that_did_not_begin_does_not_hold_its_name(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "out")))
+    with pytest.raises(ValueError, match="no file nope"):
+        fit(config, ["train=[{dataset: 'csv:nope.csv'}]", "steps=4"])
+    with pytest.raises(ValueError, match="unexpected keyword argument 'foo'"):
+        fit(config, ["model={name: mcnn, foo: 1}"])
+    with pytest.raises(ValueError, match="accelerator"):
+        fit(config, ["accelerator=nothing", "steps=4"])
+    written = fit(config, ["steps=4"])
+    assert written.stat().st_mode & 0o777 == config.stat().st_mode & 0o777
+    (written.parent / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json: is damaged"):
+        fit(config, ["steps=4"])
