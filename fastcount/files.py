@@ -28,7 +28,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(_MODE)  # some writers keep theirs to themselves
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:
             os.fsync(file.fileno())  # the bytes reach the disk before the name does
         temporary.replace(final)  # atomic: both names lie in one folder
     except BaseException:

@@ -143,7 +143,7 @@ _BELOW = {"validation": 1, "ema": 1, "momentum": 1}
 
 def _check(config: Config, where: str) -> None:
     """Raises ``ValueError`` for what nothing can be trained with."""
-    if Path(config.name).name != config.name:
+    if Path(config.name).name != config.name or config.name in ("", ".."):
         raise ValueError(f"{where}: name must be a plain file name, got {config.name!r}")
     for name, least in _LEAST.items():
         value = getattr(config, name)

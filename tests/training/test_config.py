@@ -66,6 +66,7 @@ def test_environment_variables_are_expanded(write, monkeypatch) -> None:
         ("sigma_knn: {k: 3}", "sigma_knn: the key 'beta' is missing"),
         ("sigma_knn: {k: 3, beta: 0.3, low: 0}", "low and lone > 0"),
         ("name: ../../elsewhere", "name must be a plain file name"),
+        ("name: ..", "name must be a plain file name"),
         ("lr: fast", "lr: expected float, got 'fast'"),
         ("optimizer: lion", "optimizer: expected one of adamw, adam, sgd, got 'lion'"),
         ("momentum: 1.0", "momentum must be below 1"),
