@@ -118,6 +118,11 @@ def _in_folder(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 def overlay_names(inputs: list[Input]) -> list[str]:
     """A file name for the overlay of each input, no two the same on any file system."""
+    return [stem + OVERLAY_SUFFIX for stem in unique_stems(inputs)]
+
+
+def unique_stems(inputs: list[Input]) -> list[str]:
+    """File names without suffix for what is written about each, no two the same anywhere."""
     taken: set[str] = set()
     names = []
     for each in inputs:
@@ -126,7 +131,7 @@ def overlay_names(inputs: list[Input]) -> list[str]:
             number += 1
             name = f"{each.stem}-{number}"
         taken.add(name.casefold())
-        names.append(name + OVERLAY_SUFFIX)
+        names.append(name)
     return names
 
 

@@ -42,7 +42,7 @@ def targets(
 
     Exit status: 0 done, 1 some pictures failed (the rest are written), 2 wrong usage.
     """
-    from fastcount.cli.inputs import OVERLAY_SUFFIX, Input, overlay_names
+    from fastcount.cli.inputs import Input, unique_stems
     from fastcount.data import open_dataset
     from fastcount.files import atomic_write
 
@@ -54,7 +54,7 @@ def targets(
         data = open_dataset(dataset)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
-    stems = [name.removesuffix(OVERLAY_SUFFIX) for name in overlay_names([*map(Input, data.ids)])]
+    stems = unique_stems([Input(name) for name in data.ids])
     entries: list[dict[str, Any]] = []
     with Waiting("drawing", len(data)) as waiting:
         for index, stem in enumerate(stems):

@@ -75,6 +75,7 @@ class Counter:
         The tiles of a convolutional network overlap by as far as it sees, so cutting does not
         change the count. But for models that look at their input as a whole: group norms
         (``fcos``, ``retinanet``, ``foveabox``) and CANNet's context are then those of a tile.
+        ``yolov5`` sees a little from beyond its margin.
 
         Raises :class:`fastcount.pictures.PictureError` for a picture that cannot be read,
         ``ValueError`` for an argument that does not fit, ``TypeError`` for one of another type.

@@ -221,3 +221,18 @@ def test_one_step_with_the_backbone_of_the_paper() -> None:
     losses = box_pictures.train(model, images, targets, steps=2, lr=1e-4)
     assert all(loss > 0 for loss in losses)
     assert 15e6 < sum(p.numel() for p in model.parameters()) < 17e6
+
+
+def test_tiles_overlap_by_as_far_as_the_papers_backbone_sees() -> None:
+    model = create_model("centernet", backbone="dla34", width=8, head_width=8).double().eval()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv2d):  # positive, so that nothing cancels or is shut off
+            torch.nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
+            if layer.bias is not None:
+                torch.nn.init.zeros_(layer.bias)
+    images = torch.ones(1, 3, 64, 1024, dtype=torch.float64, requires_grad=True)
+    heatmap = model(images).heatmap
+    (gradient,) = torch.autograd.grad(heatmap[0, 0, 8, 128], images)
+    columns = gradient.abs().sum((0, 1, 2)).nonzero().flatten()
+    reach = max(512 - int(columns[0]), int(columns[-1]) - 512)
+    assert model.tiling.margin - 32 < reach <= model.tiling.margin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from safetensors.torch import load_file
 
 from fastcount.models import create_model
 from fastcount.models.checkpoint import load_model, save_model
+from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.models.parts.density_regression import DensityRegression
+from fastcount.training.crops import TrainingPictures
 from fastcount.training.fit import fit
 from fastcount.training.module import CountingModule
 
@@ -162,7 +165,10 @@ def test_what_a_loss_draws_goes_on_with_a_stopped_run(
                 with pytest.raises(RuntimeError, match="stopped"):
                     fit(config, ["steps=8"])
             assert (tmp_path / name / "tiny" / "last.ckpt").exists()
-        results.append(load_file(fit(config, ["steps=8"])))
+        fit(config, ["steps=8"])
+        # The last one: the best may be of a step before the stop.
+        last = torch.load(tmp_path / name / "tiny" / "last.ckpt", weights_only=True)
+        results.append(last["state_dict"])
     whole, stopped = results
     assert all(torch.equal(whole[key], stopped[key]) for key in whole)
 
@@ -226,3 +232,37 @@ def test_a_run_that_did_not_begin_does_not_hold_its_name(tmp_path: Path) -> None
     (written.parent / "run.json").write_text("{")
     with pytest.raises(ValueError, match=r"run\.json: is damaged"):
         fit(config, ["steps=4"])
+
+
+def test_a_checkpoint_is_never_copied_over_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is where a temporary file lies on another file system; a kill would leave neither."""
+
+    def copied(source: str, target: str) -> None:
+        raise AssertionError(f"{source} was moved to {target}")
+
+    monkeypatch.setattr(shutil, "move", copied)
+    config = tmp_path / "run.yaml"
+    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "out")))
+    fit(config, ["steps=8"])
+
+
+@pytest.mark.parametrize("override", [None, "sigma_knn={k: 1, beta: 0.5}"])
+def test_crops_have_the_kernels_of_the_recipe_or_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str | None
+) -> None:
+    seen = []
+    plain = TrainingPictures.__init__
+
+    def watched(self: TrainingPictures, *arguments: Any) -> None:
+        seen.append(arguments[3])
+        plain(self, *arguments)
+
+    monkeypatch.setattr(TrainingPictures, "__init__", watched)
+    config = tmp_path / "run.yaml"
+    text = RUN.replace("OUTPUT", str(tmp_path / "out")).replace("calibrate: true", "")
+    config.write_text(text)
+    fit(config, ["model={name: mcnn}", "steps=4", *([override] if override else [])])
+    expected = NeighbourSigma(k=1, beta=0.5) if override else NeighbourSigma(k=3, beta=0.3)
+    assert seen == [expected]
