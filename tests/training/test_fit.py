@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from fastcount.models import create_model
 from fastcount.models.checkpoint import load_model, save_model
+from fastcount.models.density_fpn import DensityFPN
 from fastcount.models.neighbour_sigma import NeighbourSigma
-from fastcount.models.parts.density_regression import DensityRegression
 from fastcount.training.crops import TrainingPictures
 from fastcount.training.fit import fit
 from fastcount.training.module import CountingModule
@@ -149,12 +149,12 @@ def test_a_run_needs_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_a_loss_draws_goes_on_with_a_stopped_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = DensityRegression.loss
+    plain = DensityFPN.loss
 
-    def drawn(self: DensityRegression, output: Any, targets: Any) -> dict[str, torch.Tensor]:
+    def drawn(self: DensityFPN, output: Any, targets: Any) -> dict[str, torch.Tensor]:
         return {"loss": plain(self, output, targets)["loss"] * torch.rand(())}
 
-    monkeypatch.setattr(DensityRegression, "loss", drawn)
+    monkeypatch.setattr(DensityFPN, "loss", drawn)
     results = []
     for name in ("whole", "stopped"):
         config = tmp_path / f"{name}.yaml"
