@@ -33,6 +33,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+# Tags of TIFF that Pillow does not heed where numbers are wider than 8 bits.
+_BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
 _BAND = 1 << 22  # pixels converted at a time, so that a huge picture is not held three times
 _pillow_limit = threading.Lock()
 
@@ -124,13 +126,15 @@ def _read(name: str, file: Any, max_pixels: int) -> NDArray[np.uint8]:
 
 def _decode(name: str, image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
     _check_pixels(name, image.size, max_pixels)
+    tags = dict(getattr(image, "tag_v2", {}))  # a turned image has none
+    _refuse_what_pillow_misreads(name, image, tags)
     try:
         image.load()
         upright = _UPRIGHT.get(_orientation(image))
         if upright is not None:
             image = image.transpose(upright)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            return _from_array(name, np.asarray(image))
+            return _wide_grey(name, image, tags)
         return _to_rgb(image)
     except PictureError:
         raise
@@ -142,6 +146,31 @@ def _decode(name: str, image: Image.Image, max_pixels: int) -> NDArray[np.uint8]
         raise PictureError(
             f"{name}: is damaged or cut short ({error}); copy or download it again"
         ) from error
+
+
+def _refuse_what_pillow_misreads(name: str, image: Image.Image, tags: dict[int, Any]) -> None:
+    if tags.get(_PLANES) == 2 and max(tags.get(_BITS, (8,))) > 8:
+        raise PictureError(
+            f"{name}: keeps each colour of more than 8 bits in a plane of its own, which cannot be "
+            "read; save it with interleaved colours, or with 8 bits"
+        )
+    deep = any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    if image.format == "PNG" and deep and "transparency" in image.info:
+        raise PictureError(
+            f"{name}: has 16 bits and a transparent colour, which cannot be read; save it with an "
+            "alpha channel, or with 8 bits"
+        )
+
+
+def _wide_grey(name: str, image: Image.Image, tags: dict[int, Any]) -> NDArray[np.uint8]:
+    """Of more than 8 bits."""
+    values = np.asarray(image)
+    if image.mode == "I" and tags.get(_BITS) == (32,) and tags.get(_SAMPLE_FORMAT, (1,)) == (1,):
+        values = values.view(np.uint32)
+    result = _from_array(name, values)
+    if tags.get(_PHOTOMETRIC) == 0:  # zero is white
+        np.subtract(255, result, out=result)
+    return result
 
 
 def _orientation(image: Image.Image) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +122,66 @@ def test_sixteen_bit_colour() -> None:
     np.testing.assert_array_equal(open_picture(data.tobytes()), RGB)
     values[0, 0] = 65535
     assert np.abs(open_picture(values)[1:].astype(int) - RGB[1:]).max() == 0
+
+
+@pytest.mark.parametrize("top", [2**31 - 1, 2**31, 2**32 - 1])
+def test_all_of_32_bits(top: int) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.array([[0, 2**31 - 1, top]], np.uint32))
+    expected = np.array([0, 2**31 - 1, top]) / (2**32 - 1) * 255
+    assert np.abs(open_picture(file.getvalue())[0, :, 1] - expected).max() < 0.51
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_grey_whose_zero_is_white(kind: type) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    full = np.iinfo(kind).max
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.array([[0, full // 5, full]], kind), photometric="miniswhite")
+    np.testing.assert_array_equal(open_picture(file.getvalue())[0, :, 1], [255, 204, 0])
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_colours_in_planes(compression: str | None) -> None:
+    tifffile = pytest.importorskip("tifffile")
+
+    def planes(values: np.ndarray) -> bytes:
+        file = io.BytesIO()
+        tifffile.imwrite(
+            file,
+            np.ascontiguousarray(values.transpose(2, 0, 1)),
+            photometric="rgb",
+            planarconfig="separate",
+            compression=compression,
+        )
+        return file.getvalue()
+
+    np.testing.assert_array_equal(open_picture(planes(RGB)), RGB)
+    with pytest.raises(PictureError, match="interleaved"):
+        open_picture(planes(RGB.astype(np.uint16) * 257))
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_a_transparent_colour_of_16_bits_is_refused(colours: int) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    values = np.array([0x1234, 0x1235, 0xFFFF], ">u2").repeat(colours)
+    header = struct.pack(">IIBBBBB", 3, 1, 16, 0 if colours == 1 else 2, 0, 0, 0)
+    parts = {
+        b"IHDR": header,
+        b"tRNS": struct.pack(">H", 0x1234) * colours,
+        b"IDAT": zlib.compress(b"\0" + values.tobytes()),
+        b"IEND": b"",
+    }
+    whole = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts.items())
+    with pytest.raises(PictureError, match="alpha channel"):
+        open_picture(whole)
+    del parts[b"tRNS"]
+    plain = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts.items())
+    assert open_picture(plain)[0, :, 0].tolist() == [0x12, 0x12, 0xFF]
 
 
 def test_floating_point() -> None:

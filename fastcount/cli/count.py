@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fastcount.runtime.counter import Counter
 
 Zone = list[tuple[float, float]]
+
+SAVE_EVERY = 10.0  # seconds between two writings of results.json while counting goes on
 
 
 class Format(StrEnum):
@@ -91,17 +94,21 @@ def count(
         counter = load_counter(model, device, tile)
         options = {"tile": tile, "batch_size": batch_size, "max_pixels": max_pixels}
         overlays = overlay_names(inputs) if overlay else [None] * len(inputs)
-        with Waiting("counting", len(inputs)) as waiting:
-            for each, name in zip(inputs, overlays, strict=True):
-                target = out / name if out is not None and name is not None else None
-                try:
-                    entry = _count_one(counter, each, zones, target, options, waiting)
-                except (ValueError, OSError, RuntimeError, MemoryError) as error:
-                    reason = f"{error}" if each.text in f"{error}" else f"{each.text}: {error}"
-                    say(reason)
-                    entry = {"path": each.text, "count": None, "error": reason}
-                entries.append(entry)
-                waiting.step()
+        saved = time.monotonic()
+        try:
+            with Waiting("counting", len(inputs)) as waiting:
+                for each, name in zip(inputs, overlays, strict=True):
+                    target = out / name if out is not None and name is not None else None
+                    entries.append(_entry(counter, each, zones, target, options, waiting))
+                    waiting.step()
+                    if out is not None and time.monotonic() - saved > SAVE_EVERY:
+                        _save(entries, out)
+                        saved = time.monotonic()
+        except KeyboardInterrupt:  # what was counted is kept
+            left = inputs[len(entries) - len(failed) :]
+            say(f"stopped; {len(left)} of {len(inputs)} pictures are not counted")
+            reason = "not counted: the command was stopped"
+            entries += [{"path": each.text, "count": None, "error": reason} for each in left]
     _finish(entries, form, out, len(zones))
 
 
@@ -131,6 +138,25 @@ def load_counter(model: str, device: str | None, tile: int | None = None) -> Cou
     return counter
 
 
+def _entry(
+    counter: Counter,
+    each: Input,
+    zones: list[Zone],
+    overlay: Path | None,
+    options: dict[str, Any],
+    waiting: Waiting,
+) -> dict[str, Any]:
+    """What is told of one picture; a bad one ends nothing."""
+    try:
+        return _count_one(counter, each, zones, overlay, options, waiting)
+    except typer.Exit:  # a RuntimeError
+        raise
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        reason = f"{error}" if each.text in f"{error}" else f"{each.text}: {error}"
+        say(reason)
+        return {"path": each.text, "count": None, "error": reason}
+
+
 def _count_one(
     counter: Counter,
     each: Input,
@@ -144,8 +170,11 @@ def _count_one(
         picture, **options, progress=lambda done, total: waiting.part(0.999 * done / total)
     )
     entry = {"path": each.text, **counting.to_dict()}
-    if zones:
-        entry["zones"] = [counting.zone(corners) for corners in zones]
+    try:
+        if zones:
+            entry["zones"] = [counting.zone(corners) for corners in zones]
+    except ValueError as error:  # the polygons are sound, so no picture will do
+        leave(f"--{error}", WRONG_USAGE)
     if overlay is not None:
         from fastcount.files import atomic_write
 
@@ -171,17 +200,22 @@ def _check_writable(out: Path) -> None:
         leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
 
 
-def _finish(entries: list[dict[str, Any]], form: Format, out: Path | None, zones: int) -> None:
-    reason = ""
-    if out is not None:
-        from fastcount.files import atomic_write
+def _save(entries: list[dict[str, Any]], out: Path) -> str:
+    """Writes results.json; why it cannot, or nothing."""
+    from fastcount.files import atomic_write
 
-        try:
-            with atomic_write(out / "results.json") as file:
-                file.write(json_text(entries).encode())
-        except OSError as error:
-            reason = f"--out {out}: cannot be written ({error})"
-            say(reason)
+    try:
+        with atomic_write(out / "results.json") as file:
+            file.write(json_text(entries).encode())
+    except OSError as error:
+        return f"--out {out}: cannot be written ({error})"
+    return ""
+
+
+def _finish(entries: list[dict[str, Any]], form: Format, out: Path | None, zones: int) -> None:
+    reason = "" if out is None else _save(entries, out)
+    if reason:
+        say(reason)
     if form is Format.json:
         print_json(entries)
     elif form is Format.csv:

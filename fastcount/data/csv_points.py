@@ -55,6 +55,10 @@ class CSVPoints(CountingDataset):
                     path = (row["path"] or "").strip()
                     if not path:
                         raise ValueError("no path")
+                    if any(cell.strip() for cell in row.get(None) or ()):
+                        raise ValueError(
+                            "more cells than the header has columns; are there decimal commas?"
+                        )
                     if not self._has_points:
                         if path in counts:
                             raise ValueError(f"{path} is counted twice")

@@ -16,6 +16,8 @@ from PIL import Image
 
 import fastcount
 from fastcount import overlay, shipped
+from fastcount.models import create_model
+from fastcount.models.checkpoint import save_model
 from fastcount.pictures import open_picture
 from fastcount.runtime.counter import Counter
 
@@ -193,6 +195,57 @@ def test_a_count_is_not_lost_with_its_overlay(
     assert code == 1
     assert entries[0]["count"] is not None
     assert "cannot be written" in entries[0]["error"]
+
+
+def _stop_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the picture of that number is counted."""
+    whole, counted = Counter.__call__, []
+
+    def call(self: Counter, *arguments: object, **options: object) -> object:
+        counted.append(1)
+        if len(counted) == number:
+            raise KeyboardInterrupt
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(Counter, "__call__", call)
+
+
+def test_what_was_counted_before_a_stop_is_kept(
+    run_json, model_file: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stop_at(2, monkeypatch)
+    out = tmp_path / "out"
+    arguments = (pictures / "none.png", pictures, "--model", model_file, "--out", out, "--json")
+    code, entries = run_json("count", *arguments)
+    assert code == 1
+    assert [entry["count"] is None for entry in entries] == [True, False, True, True]
+    assert ["stopped" in entry.get("error", "") for entry in entries] == [False, False, True, True]
+    assert json.loads((out / "results.json").read_text()) == entries
+
+
+def test_results_are_written_while_counting_goes_on(
+    run, model_file: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, seen = Counter.__call__, []
+
+    def call(self: Counter, *arguments: object, **options: object) -> object:
+        results = tmp_path / "results.json"
+        seen.append(len(json.loads(results.read_text())) if results.exists() else 0)
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(Counter, "__call__", call)
+    monkeypatch.setattr("fastcount.cli.count.SAVE_EVERY", -1.0)
+    assert run("count", pictures, "--model", model_file, "--out", tmp_path)[0] == 0
+    assert seen == [0, 1, 2]
+
+
+def test_zones_of_a_mere_total_are_wrong_usage(run, pictures: Path, tmp_path: Path) -> None:
+    total = tmp_path / "total.safetensors"
+    save_model(create_model("leaf_regression", size=(32, 64)), total, card={})
+    zone = ("--zone", "0,0 9,0 9,9")
+    code, out, err = run("count", pictures, "--model", total, *zone, "--json")
+    assert (code, out) == (2, "")
+    assert err.count("--zone: this model gives one number") == 1
 
 
 def test_names_that_are_no_text(model_file: str, pictures: Path, tmp_path: Path) -> None:

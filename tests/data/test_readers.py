@@ -154,6 +154,7 @@ def test_csv_of_counts_and_of_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("path,x,y\na.png,1,5,2,5\n", "line 2: more cells.*commas"),
         ("path;x;y\na.png;1;2\n", "path,x,y"),
         ("path,x,y\na.png,1,2\na.png,one,2\n", "line 3.*one"),
         ("path,x,y\na.png,1\n", "line 2"),
