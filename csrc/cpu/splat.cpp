@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <ranges>
 
 #include "cpu/multiversion.h"
 
@@ -54,17 +54,20 @@ FASTCOUNT_INLINE void outer_product(const Acc* row_weights, const Acc* __restric
   }
 }
 
-template <typename Acc>
+// A tile's row, bounded, as the map keeps it.
+template <typename Acc, typename Out>
 FASTCOUNT_INLINE void copy_bounded(const Acc* __restrict tile, std::int64_t rows, std::int64_t cols,
-                                   Acc ceiling, std::int64_t pitch, Acc* __restrict out) {
+                                   Acc ceiling, std::int64_t pitch, Out* __restrict out) {
   for (std::int64_t r = 0; r < rows; ++r) {
     const Acc* __restrict from = tile + r * kTileBytes / static_cast<std::int64_t>(sizeof(Acc));
-    Acc* __restrict to = out + r * pitch;
-    for (std::int64_t i = 0; i < cols; ++i) to[i] = ceiling < from[i] ? ceiling : from[i];
+    Out* __restrict to = out + r * pitch;
+    for (std::int64_t i = 0; i < cols; ++i) {
+      to[i] = static_cast<Out>(ceiling < from[i] ? ceiling : from[i]);
+    }
   }
 }
 
-#define FASTCOUNT_SPLAT_LOOPS(Acc)                                                    \
+#define FASTCOUNT_DRAW_ONE(Acc)                                                       \
   FASTCOUNT_MULTIVERSION                                                              \
   void draw_one(Combine combine, const Acc* row_weights, const Acc* col_weights,      \
                 std::int64_t rows, std::int64_t cols, std::int64_t pitch, Acc* out) { \
@@ -73,76 +76,87 @@ FASTCOUNT_INLINE void copy_bounded(const Acc* __restrict tile, std::int64_t rows
     } else {                                                                          \
       outer_product<Combine::kMax>(row_weights, col_weights, rows, cols, pitch, out); \
     }                                                                                 \
-  }                                                                                   \
-  FASTCOUNT_MULTIVERSION                                                              \
-  void copy_out(const Acc* tile, std::int64_t rows, std::int64_t cols, Acc ceiling,   \
-                std::int64_t pitch, Acc* out) {                                       \
-    copy_bounded(tile, rows, cols, ceiling, pitch, out);                              \
+  }
+#define FASTCOUNT_COPY_OUT(Acc, Out)                                                \
+  FASTCOUNT_MULTIVERSION                                                            \
+  void copy_out(const Acc* tile, std::int64_t rows, std::int64_t cols, Acc ceiling, \
+                std::int64_t pitch, Out* out) {                                     \
+    copy_bounded(tile, rows, cols, ceiling, pitch, out);                            \
   }
 
-FASTCOUNT_SPLAT_LOOPS(float)
-FASTCOUNT_SPLAT_LOOPS(double)
-#undef FASTCOUNT_SPLAT_LOOPS
+FASTCOUNT_DRAW_ONE(float)
+FASTCOUNT_DRAW_ONE(double)
+FASTCOUNT_COPY_OUT(float, float)
+FASTCOUNT_COPY_OUT(double, float)
+FASTCOUNT_COPY_OUT(double, double)
+#undef FASTCOUNT_DRAW_ONE
+#undef FASTCOUNT_COPY_OUT
 
 }  // namespace
 
+Buckets splats_by_band(const Splat* splats, std::int64_t begin, std::int64_t end,
+                       std::int64_t rows) {
+  Buckets bands;
+  bands.fill(bands_of(rows), std::views::iota(begin, std::max(begin, end)), [&](std::int64_t i) {
+    const Splat& splat = splats[i];
+    if (splat.rows == 0) return BucketRange{0, -1};
+    return BucketRange{splat.first_row / kBandRows, (splat.first_row + splat.rows - 1) / kBandRows};
+  });
+  return bands;
+}
+
 // Tile by tile, in a copy small enough for the first cache: a whole kernel is not, and rows of a
 // map whose width is a power of two would push each other out.
-template <typename Acc>
-void draw_splats(const Splat* splats, std::int64_t begin, std::int64_t end, const Acc* weights,
-                 std::int64_t first_row, std::int64_t last_row, bool fresh, SplatMap<Acc> map) {
+template <typename Acc, typename Out>
+void draw_band(const Splat* splats, std::span<const std::int32_t> chosen, const Acc* weights,
+               std::int64_t band, bool fresh, const SplatMap<Acc, Out>& map) {
   constexpr std::int64_t kTileCols = kTileBytes / sizeof(Acc);
-  alignas(64) Acc tile[kTileRows * kTileCols];
-  std::vector<const Splat*> in_band;
-  std::vector<const Splat*> in_tile;
-  for (std::int64_t top = first_row; top < last_row; top += kTileRows) {
-    const std::int64_t bottom = std::min(top + kTileRows, last_row);
-    in_band.clear();
-    for (const Splat* splat = splats + begin; splat < splats + end; ++splat) {
-      if (splat->first_row < bottom && splat->first_row + splat->rows > top) {
-        in_band.push_back(splat);
+  alignas(64) Acc tile[kBandRows * kTileCols];
+  const std::int64_t top = band * kBandRows;
+  const std::int64_t bottom = std::min(top + kBandRows, map.rows);
+  const std::int64_t tile_count = (map.cols - 1) / kTileCols + 1;
+  Buckets tiles;
+  tiles.fill(tile_count, chosen, [&](std::int32_t i) {
+    const Splat& splat = splats[i];
+    return BucketRange{splat.first_col / kTileCols, (splat.first_col + splat.cols - 1) / kTileCols};
+  });
+  for (std::int64_t t = 0; t < tile_count; ++t) {
+    const std::int64_t left = t * kTileCols;
+    const std::int64_t right = std::min(left + kTileCols, map.cols);
+    if (tiles[t].empty()) {
+      for (std::int64_t row = top; fresh && row < bottom; ++row) {
+        std::fill(map.cells + row * map.cols + left, map.cells + row * map.cols + right, Out(0));
+      }
+      continue;
+    }
+    if (fresh) {
+      std::memset(tile, 0, sizeof(tile));
+    } else {
+      for (std::int64_t row = top; row < bottom; ++row) {
+        const Out* line = map.cells + row * map.cols;
+        std::copy(line + left, line + right, tile + (row - top) * kTileCols);
       }
     }
-    for (std::int64_t left = 0; left < map.cols; left += kTileCols) {
-      const std::int64_t right = std::min(left + kTileCols, map.cols);
-      in_tile.clear();
-      for (const Splat* splat : in_band) {
-        if (splat->first_col < right && splat->first_col + splat->cols > left) {
-          in_tile.push_back(splat);
-        }
-      }
-      if (in_tile.empty()) {
-        for (std::int64_t row = top; fresh && row < bottom; ++row) {
-          std::fill(map.cells + row * map.cols + left, map.cells + row * map.cols + right, Acc(0));
-        }
-        continue;
-      }
-      if (fresh) {
-        std::memset(tile, 0, sizeof(tile));
-      } else {
-        for (std::int64_t row = top; row < bottom; ++row) {
-          const Acc* line = map.cells + row * map.cols;
-          std::copy(line + left, line + right, tile + (row - top) * kTileCols);
-        }
-      }
-      for (const Splat* splat : in_tile) {
-        const std::int64_t low = std::max(top, splat->first_row);
-        const std::int64_t high = std::min(bottom, splat->first_row + splat->rows);
-        const std::int64_t start = std::max(left, splat->first_col);
-        const std::int64_t stop = std::min(right, splat->first_col + splat->cols);
-        draw_one(map.combine, weights + splat->row_weights + (low - splat->first_row),
-                 weights + splat->col_weights + (start - splat->first_col), high - low,
-                 stop - start, kTileCols, tile + (low - top) * kTileCols + (start - left));
-      }
-      copy_out(tile, bottom - top, right - left, map.ceiling, map.cols,
-               map.cells + top * map.cols + left);
+    for (const std::int32_t i : tiles[t]) {
+      const Splat& splat = splats[i];
+      const std::int64_t low = std::max(top, splat.first_row);
+      const std::int64_t high = std::min(bottom, splat.first_row + splat.rows);
+      const std::int64_t start = std::max(left, splat.first_col);
+      const std::int64_t stop = std::min(right, splat.first_col + splat.cols);
+      draw_one(map.combine, weights + splat.row_weights + (low - splat.first_row),
+               weights + splat.col_weights + (start - splat.first_col), high - low, stop - start,
+               kTileCols, tile + (low - top) * kTileCols + (start - left));
     }
+    copy_out(tile, bottom - top, right - left, map.ceiling, map.cols,
+             map.cells + top * map.cols + left);
   }
 }
 
-template void draw_splats<float>(const Splat*, std::int64_t, std::int64_t, const float*,
-                                 std::int64_t, std::int64_t, bool, SplatMap<float>);
-template void draw_splats<double>(const Splat*, std::int64_t, std::int64_t, const double*,
-                                  std::int64_t, std::int64_t, bool, SplatMap<double>);
+#define FASTCOUNT_INSTANTIATE(Acc, Out)                                                      \
+  template void draw_band<Acc, Out>(const Splat*, std::span<const std::int32_t>, const Acc*, \
+                                    std::int64_t, bool, const SplatMap<Acc, Out>&);
+FASTCOUNT_INSTANTIATE(float, float)
+FASTCOUNT_INSTANTIATE(double, float)
+FASTCOUNT_INSTANTIATE(double, double)
 
 }  // namespace fastcount::cpu

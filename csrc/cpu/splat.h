@@ -5,6 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+
+#include "cpu/buckets.h"
 
 namespace fastcount::cpu {
 
@@ -30,21 +33,29 @@ inline void align_columns(Splat& splat, std::int64_t align, std::int64_t map_col
 
 enum class Combine { kAdd, kMax };
 
-template <typename Acc>
+// Sums are made in Acc and kept in Out, which is rounded to once for each call of draw_band.
+template <typename Acc, typename Out>
 struct SplatMap {
-  Acc* cells;  // [rows, cols] of one picture
+  Out* cells;  // [rows, cols] of one picture
+  std::int64_t rows;
   std::int64_t cols;
   Combine combine;
   Acc ceiling;  // of a cell's value; weights must not be negative
 };
 
-// Draws splats begin .. end - 1 into rows first_row .. last_row - 1 of the map. `fresh`: the map
-// holds nothing yet, and these rows are written whole.
-template <typename Acc>
-void draw_splats(const Splat* splats, std::int64_t begin, std::int64_t end, const Acc* weights,
-                 std::int64_t first_row, std::int64_t last_row, bool fresh, SplatMap<Acc> map);
+// Rows that are drawn together.
+constexpr std::int64_t kBandRows = 32;
 
-// Rows that draw_splats handles together: tasks of a multiple of it waste nothing.
-constexpr std::int64_t kTileRows = 32;
+constexpr std::int64_t bands_of(std::int64_t rows) { return (rows - 1) / kBandRows + 1; }
+
+// Which of splats begin .. end - 1 reach each band of a map.
+Buckets splats_by_band(const Splat* splats, std::int64_t begin, std::int64_t end,
+                       std::int64_t rows);
+
+// Draws `chosen` of the splats into one band of the map. `fresh`: the map holds nothing yet, and
+// the band is written whole.
+template <typename Acc, typename Out>
+void draw_band(const Splat* splats, std::span<const std::int32_t> chosen, const Acc* weights,
+               std::int64_t band, bool fresh, const SplatMap<Acc, Out>& map);
 
 }  // namespace fastcount::cpu

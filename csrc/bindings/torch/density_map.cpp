@@ -8,10 +8,12 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
 #include "bindings/torch/points.h"
 #include "bindings/torch/splats.h"
+#include "math/density_map.h"
 
 namespace fastcount {
 namespace {
@@ -34,10 +36,10 @@ int source_of(const std::vector<DensityGrid>& grids, std::size_t level) {
 
 // Draws all sets on the batch of maps at maps[level], [sets, 1, rows, cols], whatever they hold.
 // `grids` are sorted by stride. Needs at least one point.
-template <typename Acc>
+template <typename Acc, typename Out>
 void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
           const std::vector<DensityGrid>& grids, double truncate, bool renormalize,
-          const std::vector<Acc*>& maps) {
+          const std::vector<Out*>& maps) {
   const std::size_t level_count = grids.size();
   const std::int64_t total = offsets.back();
   const std::int64_t room = std::min(total, kMostPoints);
@@ -74,31 +76,34 @@ void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
     });
     for (std::size_t j = 0; j < level_count; ++j) {
       parts[j].count = count;
-      draw_part(splats[j].get(), weights[j].get(), offsets, begin, parts[j], grids[j].rows(),
-                cpu::SplatMap<Acc>{maps[j], grids[j].cols(), cpu::Combine::kAdd,
-                                   std::numeric_limits<Acc>::infinity()});
+      draw_part(splats[j].get(), weights[j].get(), offsets, begin, parts[j],
+                cpu::SplatMap<Acc, Out>{maps[j], grids[j].rows(), grids[j].cols(),
+                                        cpu::Combine::kAdd, std::numeric_limits<Acc>::infinity()});
     }
     begin += count;
   }
 }
 
-// One batch of maps for each grid, in `dtype`, added up in Acc.
-template <typename Acc>
+// One batch of maps for each grid, in `dtype`, added up in Acc and held in Out.
+template <typename Acc, typename Out>
 std::vector<Tensor> drawn(const Tensor& points, DensityPoints data,
                           const std::vector<std::int64_t>& offsets,
                           const std::vector<DensityGrid>& grids, double truncate, bool renormalize,
-                          ScalarType acc, ScalarType dtype) {
+                          ScalarType dtype) {
+  const ScalarType held = std::is_same_v<Out, float> ? ScalarType::Float : ScalarType::Double;
   const std::int64_t sets = static_cast<std::int64_t>(offsets.size()) - 1;
   const bool none = offsets.back() == 0;
   std::vector<Tensor> maps;
-  std::vector<Acc*> pointers;
+  std::vector<Out*> pointers;
   for (const DensityGrid& grid : grids) {
     const std::vector<std::int64_t> shape{sets, 1, grid.rows(), grid.cols()};
-    maps.push_back(none ? torch::stable::new_zeros(points, shape, acc)
-                        : torch::stable::new_empty(points, shape, acc));
-    pointers.push_back(maps.back().mutable_data_ptr<Acc>());
+    maps.push_back(none ? torch::stable::new_zeros(points, shape, held)
+                        : torch::stable::new_empty(points, shape, held));
+    pointers.push_back(maps.back().mutable_data_ptr<Out>());
   }
-  if (!none && !grids.empty()) draw(data, offsets, grids, truncate, renormalize, pointers);
+  if (!none && !grids.empty()) {
+    draw<Acc>(data, offsets, grids, truncate, renormalize, pointers);
+  }
   for (Tensor& map : maps) map = torch::stable::to(map, dtype);
   return maps;
 }
@@ -145,9 +150,13 @@ std::vector<Tensor> density_pyramid(const Tensor& points, const Tensor& sigma,
     (single ? full : coarse).push_back(grid);
   }
   std::vector<Tensor> maps =
-      drawn<float>(points, data, offsets, full, truncate, renormalize, ScalarType::Float, dtype);
-  for (Tensor& map : drawn<double>(points, data, offsets, coarse, truncate, renormalize,
-                                   ScalarType::Double, dtype)) {
+      drawn<float, float>(points, data, offsets, full, truncate, renormalize, dtype);
+  const bool at_once = dtype == ScalarType::Float &&
+                       fits_one_part(offsets.back(), height, width, [&](std::int64_t i) {
+                         return window_radius(data.sigma[i], truncate);
+                       });
+  const auto in_doubles = at_once ? drawn<double, float> : drawn<double, double>;
+  for (Tensor& map : in_doubles(points, data, offsets, coarse, truncate, renormalize, dtype)) {
     maps.push_back(map);
   }
   std::vector<Tensor> asked(maps);

@@ -11,6 +11,7 @@
 
 #include "bindings/torch/points.h"
 #include "bindings/torch/splats.h"
+#include "math/density_map.h"
 
 namespace fastcount {
 namespace {
@@ -23,11 +24,11 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 // Draws all sets on the batch of maps [sets, rows, cols], `rows` of all classes. Needs a point.
-template <typename Acc>
+template <typename Acc, typename Out>
 void draw(HeatmapPoints points, const std::vector<std::int64_t>& offsets, HeatmapGrid grid,
-          std::int64_t rows, double truncate, bool add, Acc* map) {
-  const cpu::SplatMap<Acc> out{map, grid.cols(), add ? cpu::Combine::kAdd : cpu::Combine::kMax,
-                               Acc(1)};
+          std::int64_t rows, double truncate, bool add, Out* map) {
+  const cpu::SplatMap<Acc, Out> out{map, rows, grid.cols(),
+                                    add ? cpu::Combine::kAdd : cpu::Combine::kMax, Acc(1)};
   std::vector<Splat> splats;
   std::vector<Acc> weights;
   for (std::int64_t begin = 0; begin < offsets.back();) {
@@ -42,7 +43,7 @@ void draw(HeatmapPoints points, const std::vector<std::int64_t>& offsets, Heatma
     torch::stable::parallel_for(0, part.count, 256, [&](std::int64_t first, std::int64_t last) {
       cpu::fill_heatmap(rest, first, last, grid, truncate, splats.data(), weights.data());
     });
-    draw_part(splats.data(), weights.data(), offsets, begin, part, rows, out);
+    draw_part(splats.data(), weights.data(), offsets, begin, part, out);
     begin += part.count;
   }
 }
@@ -91,11 +92,18 @@ Tensor gaussian_heatmap(const Tensor& points, const Tensor& sigma,
   // Sums of many small terms need float64.
   if (dtype == ScalarType::Float && (!add || largest_set(offsets) <= kMostFloatTerms)) {
     Tensor map = torch::stable::new_empty(points, shape, ScalarType::Float);
-    draw(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<float>());
+    draw<float>(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<float>());
+    return map;
+  }
+  if (dtype == ScalarType::Float &&
+      fits_one_part(offsets.back(), grid.rows(), grid.cols(),
+                    [&](std::int64_t i) { return window_radius(data.sigma[i], truncate); })) {
+    Tensor map = torch::stable::new_empty(points, shape, ScalarType::Float);
+    draw<double>(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<float>());
     return map;
   }
   Tensor map = torch::stable::new_empty(points, shape, ScalarType::Double);
-  draw(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<double>());
+  draw<double>(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<double>());
   return torch::stable::to(map, dtype);
 }
 
