@@ -168,8 +168,8 @@ def _targets(scale: Scale) -> list[Case]:
         Case(
             "neighbour_distance_map",
             make.whole_points,
-            lambda xy: native.neighbour_distance_map(xy, counts, side, side, 3, 1),
-            8 * pixels,
+            lambda xy: native.neighbour_distance_map(xy, counts, side, side, 3, 1, torch.float32),
+            4 * pixels,
         ),
         Case(
             f"knn_distance, {crowd:,} points",

@@ -17,10 +17,15 @@
 
 namespace fastcount::cpu {
 
+// Rows of cells that are answered together.
+constexpr std::int64_t kDistanceBand = 32;
+
 struct DistanceGrid {
+  std::int64_t rows;
   std::int64_t cols;
   std::int64_t stride;  // pixels a side of a cell
 
+  std::int64_t bands() const { return (rows - 1) / kDistanceBand + 1; }
   // Pixel-index coordinate of the centre of a row or column of cells.
   double centre(std::int64_t cell) const {
     return static_cast<double>(cell) * static_cast<double>(stride) +
@@ -29,13 +34,12 @@ struct DistanceGrid {
 };
 
 // Numbers of scratch that one call needs.
-inline std::int64_t neighbour_distance_scratch(std::int64_t cols, std::int64_t k) {
-  return (cols + kLanes - 1) / kLanes * kLanes + k * kLanes;
-}
+inline std::int64_t neighbour_distance_scratch(std::int64_t k) { return k * kLanes; }
 
-// Fills rows first_row .. last_row - 1 of `map`, [rows, cols]; 1 <= k <= tree.count.
-void neighbour_distance_rows(const PointTree& tree, const DistanceGrid& grid, std::int64_t k,
-                             std::int64_t first_row, std::int64_t last_row, double* scratch,
-                             double* map);
+// Fills one band of `map`, [rows, cols]; 1 <= k <= tree.count.
+void neighbour_distance_band(const PointTree& tree, const DistanceGrid& grid, std::int64_t k,
+                             std::int64_t band, double* scratch, float* map);
+void neighbour_distance_band(const PointTree& tree, const DistanceGrid& grid, std::int64_t k,
+                             std::int64_t band, double* scratch, double* map);
 
 }  // namespace fastcount::cpu

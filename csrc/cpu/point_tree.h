@@ -100,9 +100,16 @@ FASTCOUNT_INLINE bool promising(const Box& box, const Queries& queries) {
   return any_less(squared, queries.best + (queries.k - 1) * kLanes);
 }
 
-// Offers every point below node `top` that could still count.
-FASTCOUNT_INLINE void search_below(const PointTree& tree, std::int64_t top,
-                                   const Queries& queries) {
+FASTCOUNT_INLINE double squared_to(const Box& box, double x, double y) {
+  return squared_distance(interval_gap(box.x_low, box.x_high, x),
+                          interval_gap(box.y_low, box.y_high, y));
+}
+
+// Calls visit(leaf) for every leaf below node `top` that is still promising when its turn comes.
+// The nearer half comes first, or far points would be kept only to be replaced.
+template <typename Visit>
+FASTCOUNT_INLINE void visit_below(const PointTree& tree, std::int64_t top, const Queries& queries,
+                                  Visit visit) {
   std::int64_t stack[64];
   int depth = 0;
   const std::int64_t leaves = tree.leaves();
@@ -111,12 +118,21 @@ FASTCOUNT_INLINE void search_below(const PointTree& tree, std::int64_t top,
     const std::int64_t node = stack[--depth];
     if (!promising(tree.boxes[node], queries)) continue;
     if (node >= leaves) {
-      offer_leaf(tree, node - leaves, queries);
+      visit(node - leaves);
     } else {
-      stack[depth++] = 2 * node + 1;
-      stack[depth++] = 2 * node;
+      const bool right_first =
+          squared_to(tree.boxes[2 * node + 1], queries.x[0], queries.y[0]) <
+          squared_to(tree.boxes[2 * node], queries.x[0], queries.y[0]);
+      stack[depth++] = 2 * node + (right_first ? 0 : 1);
+      stack[depth++] = 2 * node + (right_first ? 1 : 0);
     }
   }
+}
+
+// Offers every point below node `top` that could still count.
+FASTCOUNT_INLINE void search_below(const PointTree& tree, std::int64_t top,
+                                   const Queries& queries) {
+  visit_below(tree, top, queries, [&](std::int64_t leaf) { offer_leaf(tree, leaf, queries); });
 }
 
 }  // namespace fastcount::cpu

@@ -1,6 +1,6 @@
-// Floor: 8 HW / stride^2 bytes written, 16 read a point; k distances, k square roots and a division
-// a cell, in float64. Of the arithmetic a GPU with half as many float64 as float32 units takes
-// longer than of the bytes.
+// Floor: 4 HW / stride^2 bytes written in float32, 16 read a point; k distances, k square roots and
+// a division a cell, in float64. Of the arithmetic a GPU with half as many float64 as float32 units
+// takes longer than of the bytes.
 //
 // A block answers a tile of cells, each of its warps a patch of it. First the block bounds how far
 // from the tile's middle a point can be and still be one of the k nearest of some cell: each eight
@@ -198,18 +198,19 @@ struct Place {
             patch_col + lane % kPatchCols};
   }
 
-  __device__ void write(int r, double sum, std::int64_t found, double* maps) const {
+  template <typename T>
+  __device__ void write(int r, double sum, std::int64_t found, T* maps) const {
     const CellGrid& grid = search.grid;
     if (row + r >= grid.rows || col >= grid.cols) return;
     maps[(set * grid.rows + row + r) * grid.cols + col] =
-        found > 0 ? sum / static_cast<double>(found) : kInfinity;
+        static_cast<T>(found > 0 ? sum / static_cast<double>(found) : kInfinity);
   }
 };
 
 // The k = kHeld nearest of each cell.
-template <int kHeld>
+template <int kHeld, typename T>
 __global__ void __launch_bounds__(kThreads)
-    measure_few(const double2* points, SetTable table, CellGrid grid, double* maps) {
+    measure_few(const double2* points, SetTable table, CellGrid grid, T* maps) {
   constexpr int kRows = 4;
   const auto place = Place<kRows>::of_thread(points, table, kHeld, grid);
   const double x = grid.centre(place.col);
@@ -265,9 +266,9 @@ struct Nearest {
   }
 };
 
+template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    measure_many(const double2* points, SetTable table, std::int64_t k, CellGrid grid,
-                 double* maps) {
+    measure_many(const double2* points, SetTable table, std::int64_t k, CellGrid grid, T* maps) {
   constexpr int kHeld = 16;
   const auto place = Place<1>::of_thread(points, table, k, grid);
   const double x = grid.centre(place.col);
@@ -300,17 +301,18 @@ __global__ void __launch_bounds__(kThreads)
   place.write(0, sum, k - missing, maps);
 }
 
-template <int kHeld>
+template <int kHeld, typename T>
 cudaError_t launch_few(const double2* points, const SetTable& table, const CellGrid& grid,
-                       dim3 blocks, double* map, cudaStream_t stream) {
-  return LAUNCH((measure_few<kHeld>), blocks, kThreads, 0, stream, points, table, grid, map);
+                       dim3 blocks, T* map, cudaStream_t stream) {
+  return LAUNCH((measure_few<kHeld, T>), blocks, kThreads, 0, stream, points, table, grid, map);
 }
 
 }  // namespace
 
+template <typename T>
 cudaError_t neighbour_distance_map(const double* points, const std::int64_t* offsets,
                                    std::int64_t sets, std::int64_t height, std::int64_t width,
-                                   std::int64_t k, std::int64_t stride, double* map,
+                                   std::int64_t k, std::int64_t stride, T* map,
                                    cudaStream_t stream) {
   const auto* pairs = reinterpret_cast<const double2*>(points);
   const CellGrid grid{height, width, (height - 1) / stride + 1, (width - 1) / stride + 1, stride};
@@ -334,10 +336,17 @@ cudaError_t neighbour_distance_map(const double* points, const std::int64_t* off
                             case 4:
                               return launch_few<4>(pairs, table, grid, few, map, stream);
                             default:
-                              return LAUNCH(measure_many, blocks(Place<1>::kTileRows, table),
+                              return LAUNCH((measure_many<T>), blocks(Place<1>::kTileRows, table),
                                             kThreads, 0, stream, pairs, table, k, grid, map);
                           }
                         });
 }
+
+#define FASTCOUNT_INSTANTIATE(T)                                                                   \
+  template cudaError_t neighbour_distance_map<T>(const double*, const std::int64_t*, std::int64_t, \
+                                                 std::int64_t, std::int64_t, std::int64_t,         \
+                                                 std::int64_t, T*, cudaStream_t);
+FASTCOUNT_INSTANTIATE(float)
+FASTCOUNT_INSTANTIATE(double)
 
 }  // namespace fastcount::cuda

@@ -42,10 +42,17 @@ def neighbour_distance_map(
     check_neighbours(k)
     check_stride(stride)
     sets = flatten_points(points)
+    dtype = sets.points.dtype
     distance: Tensor = torch.ops.fastcount.neighbour_distance_map(
-        sets.points.to(torch.float64), sets.counts, height, width, k, stride
+        sets.points.to(torch.float64),
+        sets.counts,
+        height,
+        width,
+        k,
+        stride,
+        torch.float64 if dtype == torch.float64 else torch.float32,
     )
-    return distance.to(sets.points.dtype)
+    return distance.to(dtype)
 
 
 def attention_map(
@@ -60,13 +67,21 @@ def attention_map(
     """
     check_number(sigma, "sigma", positive=True)
     distance = neighbour_distance_map(points, size, k=k, stride=stride)
-    return (distance / sigma).square().mul(-0.5).exp()
+    # In place: a picture's map is large, and nobody else has it.
+    return distance.div_(sigma).square_().mul_(-0.5).exp_()
 
 
 def _fake(
-    points: Tensor, counts: Sequence[int], height: int, width: int, k: int, stride: int
+    points: Tensor,
+    counts: Sequence[int],
+    height: int,
+    width: int,
+    k: int,
+    stride: int,
+    dtype: torch.dtype,
 ) -> Tensor:
-    return points.new_empty((len(counts), 1, -(-height // stride), -(-width // stride)))
+    shape = (len(counts), 1, -(-height // stride), -(-width // stride))
+    return points.new_empty(shape, dtype=dtype)
 
 
 def _backward(ctx: Any, *grads: Any) -> Any:

@@ -52,6 +52,20 @@ def test_many_points_and_many_at_one_place(device: str, places: int, k: int) -> 
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 40])
+def test_a_crowd_beside_a_few(device: str, k: int) -> None:
+    """Regions with a short list of near points, with one too long to keep, and on their border."""
+    crowd = 40.0 + 9.0 * scattered(2000, seed=1) / 70.0
+    points = torch.cat([crowd, 3.0 * scattered(60, seed=2)]).to(device)
+    torch.testing.assert_close(
+        neighbour_distance_map(points, (100, 170), k=k),
+        reference.neighbour_distance_map(points, (100, 170), k=k),
+        rtol=1e-12,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_by_hand(device: str) -> None:
     points = torch.tensor([[0.0, 0.0], [3.0, 0.0], [2.0, 9.0]], device=device)
     distance = neighbour_distance_map(points, (1, 5), k=3)  # the third is outside
@@ -105,7 +119,7 @@ def test_gradient_is_refused() -> None:
 def test_opcheck_and_compile() -> None:
     torch.library.opcheck(
         torch.ops.fastcount.neighbour_distance_map.default,
-        (scattered(9, seed=1), [4, 0, 5], 7, 9, 2, 2),
+        (scattered(9, seed=1), [4, 0, 5], 7, 9, 2, 2, torch.float32),
     )
     compiled = torch.compile(attention_map, fullgraph=True, backend="aot_eager", dynamic=True)
     for count in (6, 11):

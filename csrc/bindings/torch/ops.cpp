@@ -30,7 +30,7 @@ STABLE_TORCH_LIBRARY(fastcount, m) {
   m.def("focal_loss_backward(Tensor grad, Tensor slope, Tensor weight, ScalarType dtype) -> Tensor");
   m.def("weighted_smooth_l1(Tensor pred, Tensor target, float weight, bool reduce) -> Tensor");
   m.def("weighted_smooth_l1_backward(Tensor grad, Tensor pred, Tensor target, float weight) -> Tensor");
-  m.def("neighbour_distance_map(Tensor points, SymInt[] counts, SymInt height, SymInt width, int k, SymInt stride) -> Tensor");
+  m.def("neighbour_distance_map(Tensor points, SymInt[] counts, SymInt height, SymInt width, int k, SymInt stride, ScalarType dtype) -> Tensor");
   m.def("cross_label(Tensor points, SymInt[] counts, SymInt height, SymInt width) -> Tensor");
   m.def("peak_map(Tensor maps, Tensor values, int radius) -> Tensor");
   m.def("top_peaks_mask(Tensor peaks, Tensor counts) -> Tensor");
