@@ -39,9 +39,9 @@ def named(operator: str, clustered: bool) -> str:
 
 
 def floor(size: Sequence[int], bytes_of_a_cell: int) -> dict[str, int]:
-    """Distances to the points of seven leaves of eight, of four operations in float64 each."""
+    """Distances to the twelve points that its tile lists, of four operations in float64 each."""
     cells = size[0] * size[1]
-    return {"bytes": bytes_of_a_cell * cells, "operations": cells * 56 * 4 * 2}
+    return {"bytes": bytes_of_a_cell * cells, "operations": cells * 12 * 4 * 2}
 
 
 def by_tree(

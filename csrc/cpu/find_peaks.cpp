@@ -121,16 +121,17 @@ FASTCOUNT_PEAK_LOOPS(float)
 FASTCOUNT_PEAK_LOOPS(double)
 #undef FASTCOUNT_PEAK_LOOPS
 
-// Running maxima along a line: entry i becomes the greatest of entries i .. i + length - 1, by
-// doubling and then two overlapping runs. `other` is as long; returns which of the two holds them.
+// Running maxima along a line: entry i is the greatest of entries i .. i + length - 1, by doubling
+// and then two overlapping runs. `spare` and `other` are as long; returns which of the three holds
+// them. The line itself stays as it is.
 template <typename Key>
-Key* widen(Key* line, Key* other, std::int64_t count, std::int64_t length) {
-  std::int64_t have = 1;
-  while (have < length) {
+const Key* widen(const Key* line, Key* spare, Key* other, std::int64_t count, std::int64_t length) {
+  for (std::int64_t have = 1; have < length;) {
     const std::int64_t step = std::min(have, length - have);
-    greater_of(line, line + step, count - step, other);
-    std::copy(line + count - step, line + count, other + count - step);
-    std::swap(line, other);
+    greater_of(line, line + step, count - step, spare);
+    std::copy(line + count - step, line + count, spare + count - step);
+    line = spare;
+    std::swap(spare, other);
     have += step;
   }
   return line;
@@ -246,13 +247,9 @@ class Strip {
 
     // Runs that start up to `across_` pixels left of the row: `before` is one that ends beside the
     // pixel, `after` one that starts there.
-    Key* first_run = scratch_.line.data() + padded_width();
-    Key* second_run = first_run + padded_width();
-    Key* runs = first_run;
-    if (across_ > 0) {
-      std::copy(scratch_.line.data(), first_run, first_run);
-      runs = widen(first_run, second_run, padded_width(), across_);
-    }
+    Key* spare = scratch_.line.data() + padded_width();
+    const Key* runs =
+        widen(scratch_.line.data(), spare, spare + padded_width(), padded_width(), across_);
     // A strip keeps the candidates of its own rows only; the others' go to the end of the block.
     const bool own = y >= first_ && y < last_;
     Key* kept = own ? candidates(y - first_) : greatest(last_ - first_ + 2 * down_);
