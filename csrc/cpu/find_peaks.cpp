@@ -248,8 +248,10 @@ class Strip {
     // Runs that start up to `across_` pixels left of the row: `before` is one that ends beside the
     // pixel, `after` one that starts there.
     Key* spare = scratch_.line.data() + padded_width();
-    const Key* runs =
-        widen(scratch_.line.data(), spare, spare + padded_width(), padded_width(), across_);
+    const Key* runs = spare;  // absent, where there is nothing beside a pixel
+    if (across_ > 0) {
+      runs = widen(scratch_.line.data(), spare, spare + padded_width(), padded_width(), across_);
+    }
     // A strip keeps the candidates of its own rows only; the others' go to the end of the block.
     const bool own = y >= first_ && y < last_;
     Key* kept = own ? candidates(y - first_) : greatest(last_ - first_ + 2 * down_);

@@ -120,9 +120,8 @@ FASTCOUNT_INLINE void visit_below(const PointTree& tree, std::int64_t top, const
     if (node >= leaves) {
       visit(node - leaves);
     } else {
-      const bool right_first =
-          squared_to(tree.boxes[2 * node + 1], queries.x[0], queries.y[0]) <
-          squared_to(tree.boxes[2 * node], queries.x[0], queries.y[0]);
+      const bool right_first = squared_to(tree.boxes[2 * node + 1], queries.x[0], queries.y[0]) <
+                               squared_to(tree.boxes[2 * node], queries.x[0], queries.y[0]);
       stack[depth++] = 2 * node + (right_first ? 0 : 1);
       stack[depth++] = 2 * node + (right_first ? 1 : 0);
     }
