@@ -234,10 +234,25 @@ class CropSampler(Sampler[int]):
             yield from range(first, first + self.batch_size)
 
 
-def collate(batch: list[tuple[Tensor, Target]]) -> tuple[Tensor, list[Target]]:
-    """Images as one (B, 3, h, w) tensor in channels-last order, targets as a list."""
-    images = torch.stack([image for image, _ in batch])
-    return images.contiguous(memory_format=torch.channels_last), [t for _, t in batch]
+Batch = list[tuple[Tensor, list[Target]]]
+
+
+def collate(drawn: list[tuple[Tensor, Target]]) -> Batch:
+    """Pictures of one size together: (B, 3, h, w) in channels-last order, and their targets.
+
+    Whole pictures may be of several sizes. They are not filled up to one, for they are not when
+    they are counted, and an average over the map would be another.
+    """
+    sizes: dict[tuple[int, ...], list[tuple[Tensor, Target]]] = {}
+    for image, target in drawn:
+        sizes.setdefault(tuple(image.shape), []).append((image, target))
+    return [
+        (
+            torch.stack([image for image, _ in same]).contiguous(memory_format=torch.channels_last),
+            [target for _, target in same],
+        )
+        for same in sizes.values()
+    ]
 
 
 def whole_picture(sample: Any) -> Any:

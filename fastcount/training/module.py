@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from fastcount.models.base import CountingModel, Target
+from fastcount.models.base import CountingModel
 from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.training.config import Config
+from fastcount.training.crops import Batch
 
 
 class CountingModule(lightning.LightningModule):
@@ -34,14 +35,18 @@ class CountingModule(lightning.LightningModule):
         self.validation_names = validation_names
         self._errors: list[list[tuple[float, float]]] = [[] for _ in validation_names]
 
-    def training_step(self, batch: tuple[Tensor, list[Target]], index: int) -> Tensor:
-        images, targets = batch
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         # What a loss or a layer draws follows from the step alone: a run that was stopped goes on
         # as if it had not been.
         step = self.global_step * self.trainer.world_size + self.trainer.global_rank
         torch.manual_seed(self.config.seed * 1_000_003 + step)
-        losses = self.model.loss(self.model(images), targets)
-        self.log_dict({f"train/{k}": v for k, v in losses.items()}, prog_bar=True)
+        number = sum(len(targets) for _, targets in batch)
+        losses: dict[str, Tensor] = {}
+        for images, targets in batch:
+            share = len(targets) / number
+            for name, loss in self.model.loss(self.model(images), targets).items():
+                losses[name] = losses.get(name, 0) + share * loss
+        self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, prog_bar=True)
         return losses["loss"]
 
     def on_validation_epoch_start(self) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import lightning
-from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from fastcount.data import open_dataset
 from fastcount.data.split import content_hashes, split_by_content
-from fastcount.models.base import Target
 from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Config
@@ -23,7 +19,7 @@ from fastcount.training.crops import (
     collate,
     whole_picture,
 )
-from fastcount.training.whole_pictures import WholePictures, collate_padded
+from fastcount.training.whole_pictures import WholePictures
 
 
 class PicturesModule(lightning.LightningDataModule):
@@ -74,15 +70,12 @@ class PicturesModule(lightning.LightningDataModule):
             world=self.trainer.world_size if self.trainer else 1,
         )
         dataset: Crops | WholePictures
-        collating: Callable[[list[tuple[Tensor, Target]]], tuple[Tensor, list[Target]]]
         if self.tiling.mode == "resize":
             dataset = WholePictures(self.parts, self.tiling, config.augment, config.seed)
-            collating = partial(collate_padded, fill=self.tiling.fill)
         else:
             dataset = Crops(
                 self.parts, config.crop, config.augment, config.seed, fill=self.tiling.fill
             )
-            collating = collate
         return DataLoader(
             dataset,
             batch_size=config.batch_size,
@@ -90,7 +83,7 @@ class PicturesModule(lightning.LightningDataModule):
             num_workers=config.workers,
             persistent_workers=config.workers > 0,
             pin_memory=self.trainer is not None and self.trainer.accelerator.name() == "cuda",
-            collate_fn=collating,
+            collate_fn=collate,
         )
 
     def val_dataloader(self) -> list[DataLoader[Any]]:

@@ -116,17 +116,3 @@ def _on_canvas(
     y, x = max(top, 0), max(left, 0)
     canvas[:, y : y + part.shape[-2], x : x + part.shape[-1]] = part
     return canvas, (left, top)
-
-
-def collate_padded(
-    batch: list[tuple[Tensor, Target]], fill: tuple[int, int, int]
-) -> tuple[Tensor, list[Target]]:
-    """Pictures padded at the right and bottom with ``fill`` to the largest, channels last."""
-    height = max(image.shape[-2] for image, _ in batch)
-    width = max(image.shape[-1] for image, _ in batch)
-    colour = torch.tensor(fill).view(1, 3, 1, 1) / 255
-    images = colour.expand(len(batch), 3, height, width)
-    images = images.clone(memory_format=torch.channels_last)
-    for place, (image, _) in enumerate(batch):
-        images[place, :, : image.shape[-2], : image.shape[-1]] = image
-    return images, [target for _, target in batch]

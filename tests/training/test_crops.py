@@ -182,7 +182,7 @@ def test_mixture_follows_the_weights() -> None:
 
 def test_collate_makes_channels_last_batches() -> None:
     source = crops()
-    images, targets = collate([source[0], source[1]])
+    ((images, targets),) = collate([source[0], source[1]])
     assert images.shape == (2, 3, 64, 96)
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert len(targets) == 2

@@ -28,7 +28,7 @@ def gradients(rank: int, world: int) -> dict[str, torch.Tensor]:
         [TrainingPictures(data, range(6), Part("cells"), None)], (64, 64), Augment(), seed=3
     )
     sampler = CropSampler(1, BATCH // world, rank=rank, world=world)
-    (images, targets) = next(
+    ((images, targets),) = next(
         iter(DataLoader(crops, batch_size=BATCH // world, sampler=sampler, collate_fn=collate))
     )
     wrapped = DistributedDataParallel(model) if world > 1 else model

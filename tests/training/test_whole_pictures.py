@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from fastcount.data.base import CountingDataset
 from fastcount.data.sample import Annotation
 from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Augment, Part
-from fastcount.training.crops import TrainingPictures
-from fastcount.training.whole_pictures import WholePictures, collate_padded
+from fastcount.training.crops import TrainingPictures, collate
+from fastcount.training.whole_pictures import WholePictures
 
 PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)
 TURNED = Augment(vertical_flip=True, rotation=180.0, brightness=0.0, contrast=0.0, grey=0.0)
@@ -113,20 +113,40 @@ def test_a_picture_depends_on_seed_and_number_alone() -> None:
     assert not torch.equal(pictures(SQUARE, augment, seed=1)[0][0], forward[0][0])
 
 
-def test_batches_of_mixed_sizes_are_filled_up() -> None:
+def test_pictures_of_one_size_go_together() -> None:
     source = pictures(PAPER, PLAIN, (1.0, 1.0))
-    batch = [source[n] for n in range(8)]
-    assert {tuple(image.shape) for image, _ in batch} == {(3, 133, 100), (3, 100, 133)}
-    images, targets = partial(collate_padded, fill=(0, 0, 90))(batch)
-    assert images.shape == (8, 3, 133, 133)
-    assert images.is_contiguous(memory_format=torch.channels_last)
-    assert len(targets) == 8
-    for whole, (image, _) in zip(images, batch, strict=True):
-        height, width = image.shape[-2:]
-        assert torch.equal(whole[:, :height, :width], image)
-        rest = whole.clone()
-        rest[:, :height, :width] = torch.tensor([0, 0, 90]).view(3, 1, 1) / 255
-        torch.testing.assert_close(rest[2], torch.full((133, 133), 90 / 255))
+    drawn = [source[n] for n in range(8)]
+    groups = collate(drawn)
+    assert {tuple(images.shape[1:]) for images, _ in groups} == {(3, 133, 100), (3, 100, 133)}
+    assert len(groups) == 2
+    for images, targets in groups:
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        same = [pair for pair in drawn if pair[0].shape == images.shape[1:]]
+        assert torch.equal(images, torch.stack([image for image, _ in same]))
+        assert [target["count"] for target in targets] == [target["count"] for _, target in same]
+
+
+def test_every_picture_weighs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastcount.models import create_model
+    from fastcount.training.config import Config
+    from fastcount.training.module import CountingModule
+
+    source = pictures(PAPER, PLAIN, (1.0, 1.0))
+    drawn = [source[n] for n in range(8)]
+    assert sorted(len(targets) for _, targets in collate(drawn)) not in ([4, 4], [8])
+    model = create_model(
+        "leaf_regression", backbone="mobilenetv3_small_100", size=(100, 133)
+    ).eval()
+    config = Config("any", {}, ())
+    trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)
+    monkeypatch.setattr(CountingModule, "trainer", trainer)
+    monkeypatch.setattr(CountingModule, "global_step", 0)
+    monkeypatch.setattr(CountingModule, "log_dict", lambda *_, **__: None)
+    module = CountingModule(model, config, [])
+    with torch.no_grad():
+        alone = [module.training_step(collate([pair]), 0) for pair in drawn]
+        together = module.training_step(collate(drawn), 0)
+    torch.testing.assert_close(together, torch.stack(alone).mean())
 
 
 RUN = """
