@@ -187,7 +187,7 @@ def train(model: BoxDetector, crops: Crops, arguments: argparse.Namespace) -> No
     begin = time.monotonic()
     for step in range(arguments.steps):
         first = step * arguments.batch
-        images, targets = collate([crops[first + place] for place in range(arguments.batch)])
+        ((images, targets),) = collate([crops[first + place] for place in range(arguments.batch)])
         losses = model.loss(model(images.to(device)), targets)
         optimizer.zero_grad()
         losses["loss"].backward()
