@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from fastcount.data.base import CountingDataset
+from fastcount.data.pixel_points import PixelPoints
 from fastcount.data.transforms import inside
 from fastcount.models.base import Target
 from fastcount.models.neighbour_sigma import NeighbourSigma
@@ -73,6 +75,14 @@ class TrainingPictures:
         return self._kept[i]
 
 
+def _unclamped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Boxes in a picture of ``size``, which no transform cuts off at its border."""
+    marked: Tensor = tv_tensors.BoundingBoxes(
+        boxes, format="XYXY", canvas_size=size, clamping_mode=None
+    )
+    return marked
+
+
 def _overlapping(boxes: Tensor, height: int, width: int) -> Tensor:
     """Boxes that reach into the crop; a detector learns those whose middle does."""
     edge = boxes.new_tensor([width, height])
@@ -111,47 +121,40 @@ class Crops(Dataset[tuple[Tensor, Target]]):
     def _crop(self) -> tuple[Tensor, Target]:
         part = self.parts[pick(self.edges)]
         picture = part[int(torch.randint(len(part), ()))]
-        image, points = picture.image, picture.points
+        image = picture.image
+        size = (image.shape[-2], image.shape[-1])
         scale = draw_scale(part.part)
         height, width = self.size
         # The window of the picture that becomes the crop; it may be larger than the picture.
         h, w = round(height / scale), round(width / scale)
-        top, left = (_offset(image.shape[-2], h), _offset(image.shape[-1], w))
-        window = TF.crop(image, top, left, h, w)
-        window = _fill_outside(window, image, top, left, self.fill)
+        top, left = _offset(size[0], h), _offset(size[1], w)
+        window = _fill_outside(TF.crop(image, top, left, h, w), size, top, left, self.fill)
         window = TF.resize(window, [height, width], antialias=True)
-        sy, sx = height / h, width / w
-        points = points - torch.tensor([left, top], dtype=points.dtype)
-        # pixel centres: (x + 1/2) s - 1/2
-        points = (points + 0.5) * torch.tensor([sx, sy], dtype=points.dtype) - 0.5
-        keep = inside(points, (height, width))
-        points = points[keep]
-        boxes = picture.boxes
-        if boxes is not None:  # edge coordinates: no half pixels
-            boxes = (boxes - torch.tensor([left, top] * 2)) * torch.tensor([sx, sy] * 2)
-        if self.augment.flip and torch.rand(()) < 0.5:
-            window = window.flip(-1)
-            points = torch.stack([width - 1 - points[:, 0], points[:, 1]], dim=1)
-            if boxes is not None:
-                x1, y1, x2, y2 = boxes.unbind(1)
-                boxes = torch.stack([width - x2, y1, width - x1, y2], dim=1)
-        if self.augment.vertical_flip and torch.rand(()) < 0.5:
-            window = window.flip(-2)
-            points = torch.stack([points[:, 0], height - 1 - points[:, 1]], dim=1)
-            if boxes is not None:
-                x1, y1, x2, y2 = boxes.unbind(1)
-                boxes = torch.stack([x1, height - y2, x2, height - y1], dim=1)
+        marks: list[Tensor] = [PixelPoints(picture.points, canvas_size=size)]
+        if picture.boxes is not None:
+            marks.append(_unclamped(picture.boxes, size))
+        marks = [TF.resize(TF.crop(mark, top, left, h, w), [height, width]) for mark in marks]
+        keep = inside(marks[0], (height, width))
+        marks[0] = tv_tensors.wrap(marks[0].as_subclass(Tensor)[keep], like=marks[0])
+        flips = (
+            (TF.horizontal_flip, self.augment.flip),
+            (TF.vertical_flip, self.augment.vertical_flip),
+        )
+        for flip, wanted in flips:
+            if wanted and torch.rand(()) < 0.5:
+                window, *marks = [flip(each) for each in (window, *marks)]
+        points, *boxes = [mark.as_subclass(Tensor) for mark in marks]
         if self.augment.transpose and torch.rand(()) < 0.5:
             window, points = window.mT, points.flip(1)
-            boxes = None if boxes is None else boxes[:, [1, 0, 3, 2]]
+            boxes = [each[:, [1, 0, 3, 2]] for each in boxes]
         if self.colour is not None:
             window = self.colour(window)
         target: Target = {"count": float(len(points)), "points": points}
         if picture.sigma is not None:
-            target["sigma"] = picture.sigma[keep] * math.sqrt(sx * sy)
-        if boxes is not None and picture.labels is not None:
-            seen = _overlapping(boxes, height, width)
-            target["boxes"], target["labels"] = boxes[seen], picture.labels[seen]
+            target["sigma"] = picture.sigma[keep] * math.sqrt(height / h * (width / w))
+        if boxes and picture.labels is not None:
+            seen = _overlapping(boxes[0], height, width)
+            target["boxes"], target["labels"] = boxes[0][seen], picture.labels[seen]
         return window.float().div_(255), target
 
 
@@ -190,11 +193,12 @@ def _offset(side: int, window: int) -> int:
 
 
 def _fill_outside(
-    window: Tensor, image: Tensor, top: int, left: int, fill: tuple[int, int, int]
+    window: Tensor, size: tuple[int, int], top: int, left: int, fill: tuple[int, int, int]
 ) -> Tensor:
+    """The window at ``top``, ``left`` with ``fill`` where there is no picture of ``size``."""
     height, width = window.shape[-2:]
     y0, x0 = max(-top, 0), max(-left, 0)
-    y1, x1 = min(image.shape[-2] - top, height), min(image.shape[-1] - left, width)
+    y1, x1 = min(size[0] - top, height), min(size[1] - left, width)
     if (y0, x0, y1, x1) == (0, 0, height, width):
         return window
     window = window.clone()
