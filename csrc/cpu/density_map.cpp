@@ -142,85 +142,62 @@ std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid g
   return most;
 }
 
-template <typename Acc>
 void plan_splats(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
-                 const DensityLevel<Acc>* levels, int level_count) {
+                 const DensityGrid& grid, std::int64_t align, Splat* splats) {
   for (std::int64_t i = begin; i < end; ++i) {
-    const Footprint at = footprint(points, i, levels[0].grid, truncate);
-    for (int j = 0; j < level_count; ++j) {
-      const DensityGrid& grid = levels[j].grid;
-      Splat& splat = levels[j].splats[i];
-      splat = {};
-      if (!at.inside) continue;
-      splat.first_row = grid.cell(at.rows.first);
-      splat.first_col = grid.cell(at.cols.first);
-      splat.rows = grid.cell(at.rows.last) - splat.first_row + 1;
-      splat.cols = grid.cell(at.cols.last) - splat.first_col + 1;
-      align_columns(splat, levels[j].align, grid.cols());
-    }
+    const Footprint at = footprint(points, i, grid, truncate);
+    Splat& splat = splats[i];
+    splat = {};
+    if (!at.inside) continue;
+    splat.first_row = grid.cell(at.rows.first);
+    splat.first_col = grid.cell(at.cols.first);
+    splat.rows = grid.cell(at.rows.last) - splat.first_row + 1;
+    splat.cols = grid.cell(at.cols.last) - splat.first_col + 1;
+    align_columns(splat, align, grid.cols());
   }
 }
 
 template <typename Acc>
 void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
-                  bool renormalize, const DensityLevel<Acc>* levels, int level_count) {
-  // Made in double: at their place where weights are kept so, and beside it where they are not.
-  std::vector<std::vector<double>> beside(static_cast<std::size_t>(level_count));
-  std::vector<double*> made(static_cast<std::size_t>(level_count));
-  const DensityGrid& picture = levels[0].grid;
+                  bool renormalize, const DensityGrid& grid, const Splat* splats, Acc* weights) {
+  std::vector<double> beside;  // made in double: at their place where weights are kept so
   GaussianTable table;
   for (std::int64_t i = begin; i < end; ++i) {
-    const Footprint at = footprint(points, i, picture, truncate);
+    const Footprint at = footprint(points, i, grid, truncate);
     if (!at.inside) continue;
     const double sigma = points.sigma[i];
-    const bool tabled = table.prepare(sigma, window_radius(sigma, truncate));
+    const GaussianTable* tabled =
+        table.prepare(sigma, window_radius(sigma, truncate)) ? &table : nullptr;
     for (const bool columns : {false, true}) {
-      const double position = points.xy[2 * i + (columns ? 0 : 1)];
-      const std::int64_t size = columns ? picture.width : picture.height;
+      const Splat& splat = splats[i];
       const Window window = columns ? at.cols : at.rows;
-      for (int j = 0; j < level_count; ++j) {
-        const DensityLevel<Acc>& level = levels[j];
-        const Splat& splat = level.splats[i];
-        const std::int64_t first = level.grid.cell(window.first);
-        const std::int64_t used = level.grid.cell(window.last) - first + 1;
-        const std::int64_t lead = first - (columns ? splat.first_col : splat.first_row);
-        const std::int64_t length = columns ? splat.cols : splat.rows;
-        Acc* out = level.weights + (columns ? splat.col_weights : splat.row_weights);
-        double*& own = made[static_cast<std::size_t>(j)];
-        if constexpr (std::is_same_v<Acc, double>) {
-          own = out + lead;
-        } else {
-          std::vector<double>& room = beside[static_cast<std::size_t>(j)];
-          if (room.size() < static_cast<std::size_t>(used))
-            room.resize(static_cast<std::size_t>(used));
-          own = room.data();
-        }
-        std::fill(own, own + used, 0.0);
-        if (level.source < 0) {
-          axis_weights(position, sigma, truncate, size, level.grid, renormalize, window,
-                       tabled ? &table : nullptr, own);
-        } else {
-          const DensityGrid& fine = levels[level.source].grid;
-          const std::int64_t fine_first = fine.cell(window.first);
-          pool(made[static_cast<std::size_t>(level.source)],
-               fine.cell(window.last) - fine_first + 1, (first + 1) * level.factor - fine_first,
-               level.factor, own);
-        }
-        if constexpr (!std::is_same_v<Acc, double>) std::copy(own, own + used, out + lead);
-        if (used == length) continue;
-        std::fill(out, out + lead, Acc(0));
-        std::fill(out + lead + used, out + length, Acc(0));
+      const std::int64_t first = grid.cell(window.first);
+      const std::int64_t used = grid.cell(window.last) - first + 1;
+      const std::int64_t lead = first - (columns ? splat.first_col : splat.first_row);
+      const std::int64_t length = columns ? splat.cols : splat.rows;
+      Acc* out = weights + (columns ? splat.col_weights : splat.row_weights);
+      double* made = nullptr;
+      if constexpr (std::is_same_v<Acc, double>) {
+        made = out + lead;
+      } else {
+        const auto room = static_cast<std::size_t>(used);
+        if (beside.size() < room) beside.resize(room);
+        made = beside.data();
       }
+      std::fill(made, made + used, 0.0);
+      axis_weights(points.xy[2 * i + (columns ? 0 : 1)], sigma, truncate,
+                   columns ? grid.width : grid.height, grid, renormalize, window, tabled, made);
+      if constexpr (!std::is_same_v<Acc, double>) std::copy(made, made + used, out + lead);
+      if (used == length) continue;
+      std::fill(out, out + lead, Acc(0));
+      std::fill(out + lead + used, out + length, Acc(0));
     }
   }
 }
 
-#define FASTCOUNT_INSTANTIATE(Acc)                                                         \
-  template void plan_splats<Acc>(DensityPoints, std::int64_t, std::int64_t, double,        \
-                                 const DensityLevel<Acc>*, int);                           \
-  template void fill_weights<Acc>(DensityPoints, std::int64_t, std::int64_t, double, bool, \
-                                  const DensityLevel<Acc>*, int);
-FASTCOUNT_INSTANTIATE(float)
-FASTCOUNT_INSTANTIATE(double)
+template void fill_weights<float>(DensityPoints, std::int64_t, std::int64_t, double, bool,
+                                  const DensityGrid&, const Splat*, float*);
+template void fill_weights<double>(DensityPoints, std::int64_t, std::int64_t, double, bool,
+                                   const DensityGrid&, const Splat*, double*);
 
 }  // namespace fastcount::cpu

@@ -49,31 +49,18 @@ struct DensityGrid {
   int halvings = 0;  // how often pixels are added up in pairs first: vectors can
 };
 
-// One map of a pyramid. `source`: the earlier level whose weights add up to this one's, `factor` of
-// them a cell, because its stride divides this one's; -1: none, weigh the pixels.
-template <typename Acc>
-struct DensityLevel {
-  DensityGrid grid;
-  int source;
-  std::int64_t factor;
-  std::int64_t align;  // columns are widened to multiples of it where the map has room
-  Splat* splats;
-  Acc* weights;
-};
-
 // An upper bound on the number of points whose kernels overlap in one pixel.
 std::int64_t max_overlap(DensityPoints points, std::int64_t count, DensityGrid grid,
                          double truncate);
 
-// Where each of points begin .. end - 1 lands on every level; the weights' places are left to the
-// caller.
-template <typename Acc>
+// Where each of points begin .. end - 1 lands; the weights' places are left to the caller. Columns
+// are widened to multiples of `align` where the map has room; beyond 1 for stride 1 only.
 void plan_splats(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
-                 const DensityLevel<Acc>* levels, int level_count);
+                 const DensityGrid& grid, std::int64_t align, Splat* splats);
 
-// The two rows of weights of each of points begin .. end - 1, on every level.
+// The two rows of weights of each of points begin .. end - 1.
 template <typename Acc>
 void fill_weights(DensityPoints points, std::int64_t begin, std::int64_t end, double truncate,
-                  bool renormalize, const DensityLevel<Acc>* levels, int level_count);
+                  bool renormalize, const DensityGrid& grid, const Splat* splats, Acc* weights);
 
 }  // namespace fastcount::cpu

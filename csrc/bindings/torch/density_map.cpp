@@ -13,13 +13,13 @@
 
 #include "bindings/torch/points.h"
 #include "bindings/torch/splats.h"
+#include "cpu/pool_cells.h"
 #include "math/density_map.h"
 
 namespace fastcount {
 namespace {
 
 using cpu::DensityGrid;
-using cpu::DensityLevel;
 using cpu::DensityPoints;
 using cpu::Splat;
 using torch::headeronly::IntHeaderOnlyArrayRef;
@@ -34,57 +34,53 @@ int source_of(const std::vector<DensityGrid>& grids, std::size_t level) {
   return -1;
 }
 
-// Draws all sets on the batch of maps at maps[level], [sets, 1, rows, cols], whatever they hold.
-// `grids` are sorted by stride. Needs at least one point.
+// Draws all sets on the batch of maps at `map`, [sets, 1, rows, cols], whatever they hold. Needs at
+// least one point.
 template <typename Acc, typename Out>
-void draw(DensityPoints points, const std::vector<std::int64_t>& offsets,
-          const std::vector<DensityGrid>& grids, double truncate, bool renormalize,
-          const std::vector<Out*>& maps) {
-  const std::size_t level_count = grids.size();
+void draw(DensityPoints points, const std::vector<std::int64_t>& offsets, const DensityGrid& grid,
+          double truncate, bool renormalize, Out* map) {
   const std::int64_t total = offsets.back();
-  const std::int64_t room = std::min(total, kMostPoints);
-  std::vector<std::unique_ptr<Splat[]>> splats;
-  std::vector<DensityLevel<Acc>> levels;
-  for (std::size_t j = 0; j < level_count; ++j) {
-    splats.push_back(std::make_unique_for_overwrite<Splat[]>(static_cast<std::size_t>(room)));
-    const int source = source_of(grids, j);
-    const std::int64_t factor =
-        source < 0 ? 0 : grids[j].stride / grids[static_cast<std::size_t>(source)].stride;
-    const std::int64_t align = grids[j].stride == 1 ? std::int64_t{64 / sizeof(Acc)} : 1;
-    levels.push_back({grids[j], source, factor, align, splats[j].get(), nullptr});
-  }
-  std::vector<std::unique_ptr<Acc[]>> weights(level_count);
-  std::vector<SplatPart> parts(level_count);
-  const int levels_held = static_cast<int>(level_count);
+  const std::int64_t align = grid.stride == 1 ? std::int64_t{64 / sizeof(Acc)} : 1;
+  const auto splats = std::make_unique_for_overwrite<Splat[]>(
+      static_cast<std::size_t>(std::min(total, kMostPoints)));
+  const cpu::SplatMap<Acc, Out> out{map, grid.rows(), grid.cols(), cpu::Combine::kAdd,
+                                    std::numeric_limits<Acc>::infinity()};
   for (std::int64_t begin = 0; begin < total;) {
-    const DensityPoints part{points.xy + 2 * begin, points.sigma + begin};
-    std::int64_t count = std::min(total - begin, kMostPoints);
-    torch::stable::parallel_for(0, count, 256, [&](std::int64_t first, std::int64_t last) {
-      cpu::plan_splats(part, first, last, truncate, levels.data(), levels_held);
+    const DensityPoints rest{points.xy + 2 * begin, points.sigma + begin};
+    const std::int64_t most = std::min(total - begin, kMostPoints);
+    torch::stable::parallel_for(0, most, 256, [&](std::int64_t first, std::int64_t last) {
+      cpu::plan_splats(rest, first, last, truncate, grid, align, splats.get());
     });
-    for (std::size_t j = 0; j < level_count; ++j) {
-      parts[j] = place_weights(splats[j].get(), count);
-      count = parts[j].count;
-    }
-    for (std::size_t j = 0; j < level_count; ++j) {
-      const auto need = static_cast<std::size_t>(parts[j].weights);
-      weights[j] = std::make_unique_for_overwrite<Acc[]>(need);
-      levels[j].weights = weights[j].get();
-    }
-    torch::stable::parallel_for(0, count, 256, [&](std::int64_t first, std::int64_t last) {
-      cpu::fill_weights(part, first, last, truncate, renormalize, levels.data(), levels_held);
+    const SplatPart part = place_weights(splats.get(), most);
+    const auto weights =
+        std::make_unique_for_overwrite<Acc[]>(static_cast<std::size_t>(part.weights));
+    torch::stable::parallel_for(0, part.count, 256, [&](std::int64_t first, std::int64_t last) {
+      cpu::fill_weights(rest, first, last, truncate, renormalize, grid, splats.get(),
+                        weights.get());
     });
-    for (std::size_t j = 0; j < level_count; ++j) {
-      parts[j].count = count;
-      draw_part(splats[j].get(), weights[j].get(), offsets, begin, parts[j],
-                cpu::SplatMap<Acc, Out>{maps[j], grids[j].rows(), grids[j].cols(),
-                                        cpu::Combine::kAdd, std::numeric_limits<Acc>::infinity()});
-    }
-    begin += count;
+    draw_part(splats.get(), weights.get(), offsets, begin, part, out);
+    begin += part.count;
   }
 }
 
-// One batch of maps for each grid, in `dtype`, added up in Acc and held in Out.
+// The batch of maps of a grid from that of a finer one.
+template <typename Out>
+void pool(const Out* fine, const DensityGrid& finer, std::int64_t sets, const DensityGrid& grid,
+          Out* map) {
+  const std::int64_t factor = grid.stride / finer.stride;
+  const std::int64_t rows = grid.rows();
+  const std::int64_t grain = 131072 / (factor * finer.cols()) + 1;
+  torch::stable::parallel_for(0, sets * rows, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t set = begin / rows; set * rows < end; ++set) {
+      cpu::pool_cells(fine + set * finer.rows() * finer.cols(), finer.rows(), finer.cols(), factor,
+                      std::max(begin - set * rows, std::int64_t{0}),
+                      std::min(end - set * rows, rows), map + set * rows * grid.cols());
+    }
+  });
+}
+
+// One batch of maps for each of the grids, which are sorted by stride, in `dtype`, added up in Acc
+// and held in Out. A map whose cells are whole cells of a finer one is made from that.
 template <typename Acc, typename Out>
 std::vector<Tensor> drawn(const Tensor& points, DensityPoints data,
                           const std::vector<std::int64_t>& offsets,
@@ -94,15 +90,20 @@ std::vector<Tensor> drawn(const Tensor& points, DensityPoints data,
   const std::int64_t sets = static_cast<std::int64_t>(offsets.size()) - 1;
   const bool none = offsets.back() == 0;
   std::vector<Tensor> maps;
-  std::vector<Out*> pointers;
-  for (const DensityGrid& grid : grids) {
+  for (std::size_t i = 0; i < grids.size(); ++i) {
+    const DensityGrid& grid = grids[i];
     const std::vector<std::int64_t> shape{sets, 1, grid.rows(), grid.cols()};
     maps.push_back(none ? torch::stable::new_zeros(points, shape, held)
                         : torch::stable::new_empty(points, shape, held));
-    pointers.push_back(maps.back().mutable_data_ptr<Out>());
-  }
-  if (!none && !grids.empty()) {
-    draw<Acc>(data, offsets, grids, truncate, renormalize, pointers);
+    Out* map = maps.back().mutable_data_ptr<Out>();
+    const int source = source_of(grids, i);
+    if (none) continue;
+    if (source < 0) {
+      draw<Acc>(data, offsets, grid, truncate, renormalize, map);
+    } else {
+      const auto finer = static_cast<std::size_t>(source);
+      pool(maps[finer].const_data_ptr<Out>(), grids[finer], sets, grid, map);
+    }
   }
   for (Tensor& map : maps) map = torch::stable::to(map, dtype);
   return maps;
@@ -135,7 +136,7 @@ std::vector<Tensor> density_pyramid(const Tensor& points, const Tensor& sigma,
   check_finite(data.xy, 2 * offsets.back(), "points");
   check_positive(data.sigma, offsets.back(), "sigma");
 
-  // A coarse level adds up the weights of a finer one, so the levels are drawn by rising stride.
+  // A coarse map may be made from a finer one, so they come by rising stride.
   std::vector<std::size_t> order(strides.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
