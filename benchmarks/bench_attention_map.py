@@ -79,7 +79,7 @@ def test_scipy_ckdtree(benchmark: BenchmarkFixture, clustered: bool) -> None:
 
 def test_distances_fastcount(benchmark: BenchmarkFixture, clustered: bool) -> None:
     benchmark.group = named("neighbour_distance_map", clustered)
-    benchmark.extra_info |= floor(SMALL, 8)
+    benchmark.extra_info |= floor(SMALL, 4)
     points = scattered(FEW, SMALL, clustered=clustered)
     distance = benchmark(neighbour_distance_map, points, SMALL, k=NEIGHBOURS)
     assert distance.shape == (1, 1, *SMALL)

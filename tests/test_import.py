@@ -57,3 +57,9 @@ def test_every_public_name_is_there() -> None:
         assert name in dir(fastcount)
     with pytest.raises(AttributeError, match="no attribute 'conut'"):
         fastcount.conut  # noqa: B018
+
+
+def test_every_operator_has_its_reference() -> None:
+    ops = pytest.importorskip("fastcount.ops")
+    operators = set(ops.__all__) - {"Peaks", "PaddedPeaks", "reference"}
+    assert operators == set(ops.reference.__all__)

@@ -1,14 +1,20 @@
 // Mean distance from each cell's centre to the k nearest points of a set, on a CPU.
 //
-// Floor: 8 HW / stride^2 bytes written, and the distances to the points of about seven leaves of
-// the tree for every eight cells. Eight neighbouring cells walk the tree together, and what the row
-// above found bounds their search: a cell's k-th nearest point is at most one step further away.
+// Floor: 4 HW / stride^2 bytes written in float32, and for each cell the distances to the points
+// near it.
 //
-// Reached as an attention map of 2013 x 2902 cells, 12,865 even points, k = 3, on two cores of
-// a 2.4 GHz AMD EPYC with AVX2 (2026-11-25; in the same run copying 20.1 GB/s, a float32 matrix
-// product 137 GFLOP/s): 226 ms. The distances, four operations in float64 each, make 17 % of the
-// product's operations, the map 0.5 % of copying. That leaves out finding the way in the tree
-// and keeping the nearest in order.
+// Cells are answered in tiles of 16 x 16, which share a list of the points that can be among the k
+// nearest of any of them: no point of such is farther from the tile's middle than the middle's own
+// k-th nearest and once more the tile's diagonal. That makes twelve points for even ones and k =
+// 3. A walk of the tree makes the lists of eight tiles. Where a list would be too long, or k is
+// above 4, eight neighbouring cells walk the tree together instead, and what the row above found
+// bounds their search.
+//
+// Reached as an attention map of 2013 x 2902 cells, 12,865 even points, k = 3, on two cores of an
+// AMD EPYC with AVX-512 (2026-11-29; in the same run copying 35.6 GB/s, a float32 matrix product
+// 205 GFLOP/s): 28.8 ms. The distances, four operations in float64 each, make 19 % of the
+// product's operations, the map 2.3 % of copying. That leaves out keeping the nearest in order,
+// three square roots and a division a cell, and the exponential, which PyTorch makes.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,7 @@
 Coordinates are pixel indices: the centre of the top-left pixel is (0, 0), x grows right, y down.
 """
 
+from fastcount.ops import reference
 from fastcount.ops.adaptive_sigma import adaptive_sigma
 from fastcount.ops.cross_label import cross_label
 from fastcount.ops.density_map import density_map, density_pyramid
@@ -33,6 +34,7 @@ __all__ = [
     "mask_focal_loss",
     "neighbour_distance_map",
     "peak_map",
+    "reference",
     "small_object_sigma",
     "soft_count",
     "spatial_softmax",
