@@ -89,6 +89,44 @@ def test_two_halves_make_the_whole(at_top: float, at_bottom: float) -> None:
     assert dots.zone(left) + dots.zone(right) == 50
 
 
+def test_zones_that_share_edges_count_every_point_once() -> None:
+    """A fan of triangles with corners on whole pixels, where points lie on edges and corners."""
+    rim = [(0, 0), (4, 0), (8, 0), (8, 3), (8, 8), (5, 8), (0, 8), (0, 5)]
+    middle = (3, 4)
+    x, y = np.meshgrid(np.arange(9.0), np.arange(9.0))
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
+    hits = np.zeros(len(points), int)
+    for one, other in zip(rim, [*rim[1:], rim[0]], strict=True):
+        hits += inside(as_polygon([middle, one, other]), points)
+    within = ((points >= 0) & (points < 8)).all(axis=1)  # the greater side of the rim is outside
+    assert (hits[within] == 1).all()
+    assert not hits[~within].any()
+
+
+def crosses(polygon: list[tuple[int, int]]) -> bool:
+    """Whether two edges cross within both, by whole-number arithmetic, pair by pair."""
+
+    def turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
+        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+    edges = list(zip(polygon, [*polygon[1:], polygon[0]], strict=True))
+    return any(
+        turn(a, b, c) * turn(a, b, d) < 0 and turn(c, d, a) * turn(c, d, b) < 0
+        for i, (a, b) in enumerate(edges)
+        for c, d in edges[:i]
+    )
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=4, max_size=7))
+def test_crossing_edges_are_found(polygon: list[tuple[int, int]]) -> None:
+    open_polygon = polygon[:-1] if polygon[0] == polygon[-1] else polygon
+    if crosses(open_polygon):
+        with pytest.raises(ValueError, match="cross"):
+            as_polygon(polygon)
+    else:
+        assert as_polygon(polygon).tolist() == [list(corner) for corner in open_polygon]
+
+
 def test_zone_of_points_and_boxes() -> None:
     points = np.array([(1, 1), (5, 5), (20, 20)], np.float32)
     square = [(0, 0), (10, 0), (10, 10), (0, 10)]

@@ -62,7 +62,7 @@ def test_fraction_is_about_kept() -> None:
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
 def test_fraction_must_be_one(dataset: CountingDataset, fraction: float) -> None:
-    with pytest.raises(ValueError, match="fraction"):
+    with pytest.raises(ValueError, match="must lie between 0 and 1"):
         split_by_content(dataset, fraction, 0)
 
 

@@ -34,6 +34,17 @@ def test_a_hit_is_nearer_than_a_tenth_of_the_plant() -> None:
     assert result(wider) == (1.0, 1.0)
 
 
+def test_the_extent_is_the_longer_side_wherever_the_plant_stands() -> None:
+    true = points((1000, 500), (1040, 600))
+    for distance, hit in ((9.999, 1.0), (10.0, 0.0)):
+        metric = PckAP()
+        metric.update(true + points((distance, 0)), torch.ones(2), true)
+        assert result(metric) == (hit, hit)
+    alone = PckAP()  # no extent, so nothing is nearer
+    alone.update(points((3, 3)), torch.ones(1), points((3, 3)))
+    assert result(alone) == (0.0, 0.0)
+
+
 def test_double_detections_and_misses_by_hand() -> None:
     true = points((0, 0), (100, 0), (0, 100))
     found = points((1, 0), (0, 1), (99, 0))
@@ -100,5 +111,9 @@ def test_wrong_input() -> None:
         PckAP(0.0)
     with pytest.raises(ValueError, match=r"scores must be \(2,\)"):
         PckAP().update(torch.zeros(2, 2), torch.zeros(3), NONE)
+    with pytest.raises(ValueError, match="scores holds a value that is not finite"):
+        PckAP().update(torch.zeros(1, 2), torch.tensor([math.nan]), NONE)
+    with pytest.raises(ValueError, match="extent must be"):
+        PckAP().update(NONE, torch.zeros(0), NONE, extent=math.inf)
     with pytest.raises(ValueError, match="extent must be"):
         PckAP().update(NONE, torch.zeros(0), NONE, extent=math.nan)

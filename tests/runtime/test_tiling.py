@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,6 +39,9 @@ def test_cores_cover_every_pixel_once_with_their_margins(
             assert span.stop >= length or span.stop - span.high >= margin
             assert span.high == length or span.high % align == 0
     assert (covered == 1).all()
+    assert len(list(cuts.windows())) == len(cuts)
+    for spans in (cuts.rows, cuts.columns):
+        assert all(one.start < other.start for one, other in itertools.pairwise(spans))
     assert len(shapes) == 1  # tiles of a picture can share a batch
     height, width = shapes.pop()
     assert height % align == 0

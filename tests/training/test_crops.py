@@ -116,6 +116,34 @@ def test_only_square_crops_are_transposed() -> None:
     assert 0 < sum(torch.equal(a, b) for a, b in zip(moved, still, strict=True)) < 8
 
 
+@pytest.mark.parametrize(("change", "axis"), [("flip", -1), ("vertical_flip", -2)])
+def test_half_of_the_crops_are_mirrored(change: str, axis: int) -> None:
+    moved, still = crops(replace(PLAIN, **{change: True})), crops()
+    mirrored = 0
+    for n in range(40):
+        image, before = moved[n][0], still[n][0]
+        if not torch.equal(image, before):
+            assert torch.equal(image, before.flip(axis))
+            mirrored += 1
+    assert 10 <= mirrored <= 30
+
+
+def test_colours_change_as_often_as_asked() -> None:
+    cells = open_dataset("synthetic:?kind=cells&count=20&pictures=2&size=64")
+
+    def share(augment: Augment) -> float:
+        part = TrainingPictures(cells, [0, 1], Part("cells"), None)
+        source = Crops([part], (32, 32), augment, seed=0)
+        return sum(
+            torch.equal(image[0], image[2]) for image, _ in map(source.__getitem__, range(60))
+        )
+
+    assert share(PLAIN) == 0
+    assert 20 <= share(replace(PLAIN, grey=0.5)) <= 40
+    spots = [crops(replace(PLAIN, brightness=0.5))[n][0].max() for n in range(10)]
+    assert len({round(float(value), 3) for value in spots}) > 3
+
+
 def test_scale_one_crop_is_exact() -> None:
     image, target = crops(scale=(1.0, 1.0))[3]
     # the centre of mass of the spots around each point is the point itself
@@ -154,6 +182,7 @@ def test_sigma_follows_the_neighbours_and_the_scale() -> None:
     small = crops(scale=(0.5, 0.5), sigma=sigma, size=(60, 72))[0][1]["sigma"]
     large = crops(scale=(1.0, 1.0), sigma=sigma, size=(120, 144))[0][1]["sigma"]
     assert torch.allclose(small, large * 0.5, rtol=1e-4)
+    assert torch.allclose(large, sigma.of(torch.from_numpy(Spots().points)))
 
 
 def test_processes_share_the_crops_without_overlap() -> None:
@@ -171,8 +200,8 @@ def test_processes_share_the_crops_without_overlap() -> None:
 def test_mixture_follows_the_weights() -> None:
     cells = open_dataset("synthetic:?kind=cells&count=20&pictures=2&size=64")
     parts = [
-        TrainingPictures(Spots(), [0], Part("spots", weight=0.2), None),
-        TrainingPictures(cells, [0, 1], Part("cells", weight=0.8), None),
+        TrainingPictures(Spots(), [0], Part("spots", weight=1.0), None),
+        TrainingPictures(cells, [0, 1], Part("cells", weight=4.0), None),
     ]
     source = Crops(parts, (32, 32), PLAIN, seed=0)
     # spots are grey, cells are blue

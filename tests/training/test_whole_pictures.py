@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -86,6 +87,33 @@ def test_unchanged_it_is_the_picture_as_it_is_counted() -> None:
     assert image.shape == (3, 160, 160)
     filled = (image[2] - 90 / 255).abs() < 1e-3
     assert filled.all(dim=1).sum() == 40  # a picture of 120 x 160 in the square
+
+
+@pytest.mark.parametrize(("change", "axis"), [("flip", -1), ("vertical_flip", -2)])
+def test_half_of_the_pictures_are_mirrored(change: str, axis: int) -> None:
+    moved = pictures(PAPER, replace(PLAIN, **{change: True}), (1.0, 1.0))
+    still = pictures(PAPER, PLAIN, (1.0, 1.0))
+    mirrored = 0
+    for n in range(40):
+        image, before = moved[n][0], still[n][0]
+        if not torch.equal(image, before):
+            assert torch.equal(image, before.flip(axis))
+            mirrored += 1
+    assert 10 <= mirrored <= 30
+
+
+def test_pictures_are_turned_as_far_as_asked_and_no_farther() -> None:
+    """By the angle between the first and the last dot of a row, from picture to picture."""
+    angles = []
+    source = pictures(SQUARE, replace(PLAIN, rotation=25.0), (0.8, 0.8), [0])
+    still = pictures(SQUARE, PLAIN, (0.8, 0.8), [0])[0][1]["points"]
+    level = torch.atan2(*(still[-1] - still[0]).flip(0))
+    for n in range(60):
+        points = source[n][1]["points"]
+        assert len(points) == 12
+        angles.append(float(torch.rad2deg(torch.atan2(*(points[-1] - points[0]).flip(0)) - level)))
+    assert -25.1 <= min(angles) < -12
+    assert 12 < max(angles) <= 25.1
 
 
 def test_square_canvases_whatever_the_scale_and_angle() -> None:
