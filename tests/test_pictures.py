@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastcount.pictures import PictureError, open_picture
+from fastcount.pictures import PictureError, open_picture, upright_size
 
 RGB = np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)
 
@@ -65,6 +65,19 @@ def test_exif_rotation(orientation: int) -> None:
         np.testing.assert_array_equal(open_picture(data), RGB)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_without_decoding_is_the_upright_one(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "turned.png"
+    path.write_bytes(encoded(Image.fromarray(RGB), exif=exif))
+    assert upright_size(path) == open_picture(path).shape[:2]
+
+
+def test_an_array_that_is_right_is_not_copied() -> None:
+    assert open_picture(RGB) is RGB or np.shares_memory(open_picture(RGB), RGB)
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_spoilt_exif_does_not_spoil_the_picture() -> None:
     data = encoded(Image.fromarray(RGB), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff nonsense")
@@ -112,6 +125,12 @@ def test_sixteen_bit_grey_is_scaled_by_its_range(form: str, bits: int) -> None:
     values = np.array([[0, full // 2, full]], np.uint16)
     for source in (encoded(Image.fromarray(values), form), values, values.astype(np.int64)):
         np.testing.assert_array_equal(open_picture(source)[0, :, 1], [0, 127, 255])
+
+
+def test_a_value_beyond_a_range_takes_the_next() -> None:
+    for full, more in ((255, 1023), (1023, 4095), (4095, 16383), (16383, 65535)):
+        values = np.array([[0, full + 1]], np.uint16)
+        assert open_picture(values)[0, 1, 0] == round((full + 1) / more * 255)
 
 
 def test_sixteen_bit_colour() -> None:

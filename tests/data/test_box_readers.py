@@ -130,6 +130,20 @@ def test_coco(tmp_path: Path, kind: str) -> None:
         open_dataset(spec)
 
 
+def test_coco_lists_every_picture_once_and_has_it(tmp_path: Path) -> None:
+    trees.picture(tmp_path / "a.jpg", (40, 60))
+    file = tmp_path / "boxes.json"
+    content = coco_content()
+    file.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"no picture .*b\.jpg"):
+        open_dataset(f"coco:{file}")
+    content["images"] = [image for image in content["images"] if image["file_name"] == "a.jpg"] * 2
+    for images in (content["images"], []):
+        file.write_text(json.dumps(content | {"images": images}))
+        with pytest.raises(DatasetError, match="lists no picture, or one twice"):
+            open_dataset(f"coco:{file}")
+
+
 def yolo(root: Path) -> Path:
     for name in ("a", "b", "c"):
         trees.picture(root / f"images/train2017/{name}.jpg", (40, 80))

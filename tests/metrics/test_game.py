@@ -100,6 +100,8 @@ def test_wrong_input() -> None:
         GAME(1).update(points, SIZE, points=points, density=torch.zeros(5, 8))
     with pytest.raises(ValueError, match="40 pixels at stride 8 make 5"):
         GAME(1).update(points, SIZE, density=torch.zeros(6, 8), stride=8)
+    with pytest.raises(ValueError, match=r"floating-point \(h, w\), not \(5,\)"):
+        GAME(1).update(points, SIZE, density=torch.zeros(5), stride=8)
     with pytest.raises(ValueError, match="level"):
         GAME(-1)
     with pytest.raises(ValueError, match="not finite"):

@@ -78,6 +78,17 @@ def test_calm_pictures_have_no_regions(value: float) -> None:
     assert propose_regions(torch.full((40, 50), value)).shape == (0, 4)
 
 
+def test_anchors_are_cut_off_at_the_border() -> None:
+    attention = torch.zeros(90, 120)
+    attention[0, 0] = 1.0
+    boxes = propose_regions(attention, threshold=0.0, overlap=0.99, limit=99).tolist()
+    assert {(x1, y1) for x1, y1, _, _ in boxes} == {(0, 0)}
+    attention = torch.zeros(90, 120)
+    attention[89, 119] = 1.0
+    boxes = propose_regions(attention, threshold=0.0, overlap=0.99, limit=99).tolist()
+    assert {(x2, y2) for _, _, x2, y2 in boxes} == {(120, 90)}
+
+
 def test_interest_points_follow_the_attention() -> None:
     attention = torch.full((60, 60), 1e-6)
     attention[:, 40:] = 0.4

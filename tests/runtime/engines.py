@@ -43,10 +43,14 @@ class DensityEngine:
 
 @dataclass
 class DotEngine:
-    """Finds pixels of pure red; each is a point and a box of 3 x 3 about it."""
+    """Finds pixels of pure red; each is a point and a box of 3 x 3 about it.
+
+    ``shift``: how far up and left of the pixel's centre its point is put.
+    """
 
     tiling: Tiling
     boxes: bool = False
+    shift: float = 0.0
     name: str = "dots"
     classes: tuple[str, ...] = ("even", "odd")
 
@@ -55,7 +59,7 @@ class DotEngine:
 
     def _one(self, tile: NDArray[np.uint8]) -> TileResult:
         y, x = np.nonzero((tile == (255, 0, 0)).all(axis=2))
-        points = np.stack([x, y], axis=1).astype(np.float32)
+        points = np.stack([x, y], axis=1).astype(np.float32) - np.float32(self.shift)
         labels = (tile[y, x, 0] + y + x).astype(np.int64) % 2  # only parity of the tile's corner
         return TileResult(
             count=float(len(points)),

@@ -74,6 +74,20 @@ def test_every_dot_is_found_once_wherever_the_seams_are(boxes: bool) -> None:
     }
 
 
+@pytest.mark.parametrize("boxes", [False, True])
+def test_a_dot_right_on_a_seam_is_found_once(boxes: bool) -> None:
+    picture = np.full((60, 90, 3), (255, 0, 0), np.uint8)
+    engine = DotEngine(Tiling(margin=8, align=4), boxes, shift=0.5)
+    counting = Counter(engine)(picture, tile=32)
+    centres = counting.centres()
+    assert centres is not None
+    places = np.rint(centres + 0.5).astype(int)
+    assert len({tuple(place) for place in places.tolist()}) == len(places) == counting.count
+    assert {tuple(place) for place in places.tolist()} >= {
+        (x, y) for x in range(1, 90) for y in range(1, 60)
+    }
+
+
 def test_totals_are_shared_out_by_area() -> None:
     picture = np.full((200, 200, 3), 255, np.uint8)
     counting = Counter(TotalEngine(Tiling(margin=16, align=8)))(picture, tile=64)
