@@ -126,9 +126,9 @@ def _read(name: str, file: Any, max_pixels: int) -> NDArray[np.uint8]:
 
 def _decode(name: str, image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
     _check_pixels(name, image.size, max_pixels)
-    tags = dict(getattr(image, "tag_v2", {}))  # a turned image has none
-    _refuse_what_pillow_misreads(name, image, tags)
     try:
+        tags = dict(getattr(image, "tag_v2", {}))  # a turned image has none
+        _refuse_what_pillow_misreads(name, image, tags)
         image.load()
         upright = _UPRIGHT.get(_orientation(image))
         if upright is not None:

@@ -89,7 +89,7 @@ def density_pyramid(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> list[Tensor]:
-    """Density maps of the same points at several strides, from one set of weights.
+    """Density maps of the same points at several strides, for little more than one of them.
 
     Arguments and errors as for :func:`density_map`, with ``strides`` for ``stride``. Each map has
     the same values as ``density_map(..., stride=stride)`` and, with ``border="renormalize"``, the
