@@ -58,6 +58,17 @@ def test_boxes_lie_about_their_cells() -> None:
     torch.testing.assert_close(far[:, 2:] - far[:, :2], torch.tensor([[80.0, 104]]))
 
 
+@pytest.mark.parametrize(
+    ("size", "parameters"),
+    [("n", 1_872_157), ("s", 7_235_389), ("m", 21_190_557), ("l", 46_563_709), ("x", 86_749_405)],
+)
+def test_as_many_parameters_as_the_published_models(size: str, parameters: int) -> None:
+    """Of YOLOv5 6.0 for COCO's 80 classes."""
+    with torch.device("meta"):
+        model = create_model("yolov5", size=size, classes=[str(n) for n in range(80)])
+    assert sum(each.numel() for each in model.parameters()) == parameters
+
+
 def test_size_is_checked() -> None:
     with pytest.raises(ValueError, match="size: need one of n, s, m, l, x"):
         create_model("yolov5", size="xl")
