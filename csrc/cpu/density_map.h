@@ -5,13 +5,13 @@
 // (2r/s+1)^2 multiply-adds. The full-resolution map is never held for s > 1.
 //
 // A pyramid draws its finest map and pools the coarser ones from it where their cells are whole
-// cells of it (pool_cells.h).
+// cells of it (pool_cells.h); not from a full-resolution map that was summed in float32.
 //
 // Reached on two cores of an AMD EPYC with AVX-512 (2026-11-29; in the same run copying 35.6 GB/s,
 // a float32 matrix product 205 GFLOP/s), the call from Python included: 1,000 points of sigma 15
 // on 768 x 1024 in 0.60 ms, the floor's 3.1 MB at 15 % of copying and its 7.8 M multiply-adds at
 // 13 % of the product; strides 8, 16, 32, 64 and 128 in 0.26 ms, 0.7 % and 3.6 %, a third of it
-// Python's.
+// what a call costs for a single point.
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +101,8 @@ def count(
             with Waiting("counting", len(inputs)) as waiting:
                 for each, name in zip(inputs, overlays, strict=True):
                     target = out / name if out is not None and name is not None else None
-                    entries.append(_entry(counter, each, zones, target, options, waiting))
+                    count_it = partial(_count_one, counter, each, zones, target, options, waiting)
+                    entries.append(_or_reason(each, count_it))
                     waiting.step()
                     if out is not None and time.monotonic() - saved > SAVE_EVERY:
                         _save(entries, out)
@@ -138,17 +141,10 @@ def load_counter(model: str, device: str | None, tile: int | None = None) -> Cou
     return counter
 
 
-def _entry(
-    counter: Counter,
-    each: Input,
-    zones: list[Zone],
-    overlay: Path | None,
-    options: dict[str, Any],
-    waiting: Waiting,
-) -> dict[str, Any]:
-    """What is told of one picture; a bad one ends nothing."""
+def _or_reason(each: Input, count_it: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``count_it`` tells of a picture, or why it cannot: a bad one ends nothing."""
     try:
-        return _count_one(counter, each, zones, overlay, options, waiting)
+        return count_it()
     except typer.Exit:  # a RuntimeError
         raise
     except (ValueError, OSError, RuntimeError, MemoryError) as error:

@@ -245,7 +245,8 @@ def test_a_checkpoint_is_never_copied_over_the_one_before(
     monkeypatch.setattr(shutil, "move", copied)
     config = tmp_path / "run.yaml"
     config.write_text(RUN.replace("OUTPUT", str(tmp_path / "out")))
-    fit(config, ["steps=8"])
+    written = fit(config, ["steps=8"])
+    assert (written.parent / "last.ckpt").exists()
 
 
 @pytest.mark.parametrize("override", [None, "sigma_knn={k: 1, beta: 0.5}"])
