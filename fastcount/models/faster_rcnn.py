@@ -26,7 +26,13 @@ from fastcount.models.parts.box_detector import (
     Detections,
     require_multiples,
 )
-from fastcount.models.parts.dense_detector import matched_heatmap, outside
+from fastcount.models.parts.dense_detector import (
+    TargetMap,
+    check_target_map,
+    matched_heatmap,
+    matched_mask,
+    outside,
+)
 from fastcount.models.parts.focal_choice import FocalChoice
 from fastcount.models.parts.pyramid import BackbonePyramid
 from fastcount.models.parts.torchvision_detector import UNLIMITED, NoBackbone
@@ -59,6 +65,8 @@ class FasterRCNN(BoxDetector):
             anchors, or a focal loss on all. The second stage learns by cross entropy.
         gamma, beta, epsilon: of a focal loss, see
             :class:`fastcount.models.parts.focal_choice.FocalChoice`.
+        target_map: of a mask focal loss, see
+            :class:`fastcount.models.parts.dense_detector.DenseDetector`.
         classes, score_threshold: see :class:`BoxDetector`.
         nms_threshold: of two boxes that overlap by more (IoU) the one of lower score goes.
         proposals: how many go on to the second stage in each tile, and how many of each level
@@ -75,6 +83,7 @@ class FasterRCNN(BoxDetector):
         gamma: float | None = None,
         beta: float | None = None,
         epsilon: float = 6.0,
+        target_map: TargetMap = "binary",
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
         nms_threshold: float = 0.5,
@@ -87,11 +96,13 @@ class FasterRCNN(BoxDetector):
         super().__init__(classes, score_threshold)
         if loss not in get_args(LossName):
             raise ValueError(f"loss: need one of {', '.join(get_args(LossName))}, got {loss!r}")
+        check_target_map(target_map)
+        self.target_map = target_map
         self.focal = None
         if loss != "cross_entropy":
             self.focal = FocalChoice(loss, gamma=gamma, beta=beta, epsilon=epsilon)
-        self.backbone = BackbonePyramid(backbone, channels, tuple(levels), weights)
-        self.normalize = Normalize(self.backbone.mean, self.backbone.std)
+        self.pyramid = BackbonePyramid(backbone, channels, tuple(levels), weights, "pool")
+        self.normalize = Normalize(self.pyramid.mean, self.pyramid.std)
         self.strides = [2**level for level in levels]
         self.tiling = Tiling(mode="overlap", tile=(1536, 1536), margin=256, align=self.strides[-1])
         anchors = AnchorGenerator(
@@ -115,7 +126,7 @@ class FasterRCNN(BoxDetector):
 
     def forward(self, images: Tensor) -> FasterRCNNOutput:
         require_multiples(images, self.strides[-1])
-        maps = self.backbone(self.normalize(images))
+        maps = self.pyramid(self.normalize(images))
         objectness, deltas = self.rpn.head(maps)
         return FasterRCNNOutput(maps, objectness, deltas, (images.shape[-2], images.shape[-1]))
 
@@ -219,13 +230,15 @@ class FasterRCNN(BoxDetector):
             BoxTruth(truth.boxes, torch.zeros_like(truth.labels), truth.ignored) for truth in truths
         ]
         sizes = [(one.shape[-2], one.shape[-1]) for one in output.objectness]
-        heat, mask = matched_heatmap(
-            matched, anything, sizes, self.strides, 1, 0.0, epsilon=focal.epsilon
-        )
+        mask = matched_mask(matched, anything, 1)
+        target = mask.to(logits.dtype)
+        if focal.masked and self.target_map == "heatmap":
+            target = target * matched_heatmap(
+                matched, anything, sizes, self.strides, 1, 0.0, epsilon=focal.epsilon
+            )
         keep = (matched != -2)[..., None]
         elsewhere = outside((anchors[:, :2] + anchors[:, 2:]) / 2, truths)
         if elsewhere is not None:
             keep = keep & elsewhere
-        target = heat if focal.masked else mask.to(heat.dtype)
         number = float(max(1, int(mask.sum())))
-        return focal(logits.view_as(heat), target, mask, number, keep=keep | mask)
+        return focal(logits.view_as(target), target, mask, number, keep=keep | mask)

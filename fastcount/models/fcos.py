@@ -34,6 +34,8 @@ class FCOS(TorchvisionDetector):
             must be a multiple of 32.
     """
 
+    coarse = "P5"
+
     def __init__(self, *, nms_threshold: float = 0.6, **options: Unpack[PyramidOptions]) -> None:
         super().__init__(**options)
         anchors = AnchorGenerator(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image, complete_box_iou_loss
 
 from fastcount.models.parts.box_detector import BoxTruth, Detections
-from fastcount.models.parts.dense_detector import MATCHED, DenseDetector, DenseOutput
+from fastcount.models.parts.dense_detector import MATCHED, DenseDetector, DenseOutput, TargetMap
 from fastcount.models.parts.focal_choice import FocalName
 from fastcount.models.parts.yolo_layers import YoloPyramid
 from fastcount.models.registry import register
@@ -72,13 +72,15 @@ class YOLOv5(DenseDetector):
     """YOLOv5: objectness by the chosen focal loss, boxes by CIoU, classes by cross entropy.
 
     YOLOv5 learns objectness by cross entropy towards the overlap of its box; Mask Focal Loss
-    counts it among the detectors of eq. 2, which is what ``loss="focal"`` is here.
+    counts it among the detectors of eq. 2, which is what ``loss="focal"`` is here. The three
+    losses are added as they are, without YOLOv5's weights of losses and of levels, which belong
+    to the mean of that cross entropy over all anchors.
 
     Args:
         size: ``"n"``, ``"s"``, ``"m"``, ``"l"`` or ``"x"``, the paper's.
         anchor_scale: factor of the COCO models' anchors (10x13 to 373x326 pixels).
         nms_threshold: of two boxes that overlap by more (IoU) the one of lower score goes.
-        loss, gamma, beta, epsilon, classes, score_threshold: see
+        loss, gamma, beta, epsilon, target_map, classes, score_threshold: see
             :class:`fastcount.models.parts.pyramid_detector.PyramidDetector`. A detection scores
             objectness times class.
 
@@ -95,6 +97,7 @@ class YOLOv5(DenseDetector):
         gamma: float | None = None,
         beta: float | None = None,
         epsilon: float = 6.0,
+        target_map: TargetMap = "binary",
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
         nms_threshold: float = 0.5,
@@ -110,6 +113,7 @@ class YOLOv5(DenseDetector):
             gamma=gamma,
             beta=beta,
             epsilon=epsilon,
+            target_map=target_map,
             classes=classes,
             score_threshold=score_threshold,
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import Module
+from torchvision.models import detection
 
-from fastcount.models.parts.pyramid import Backbone, BackbonePyramid
+from fastcount.models import create_model
+from fastcount.models.parts.pyramid import Backbone, BackbonePyramid, Coarse
 
 SMALL = "mobilenetv3_small_100"
 
@@ -39,6 +43,40 @@ def test_the_paper_s_own_on_shapes_alone() -> None:
     further = 2048 * 256 * 9 + 256 + 256 * 256 * 9 + 256
     count = sum(p.numel() for p in pyramid.parameters())
     assert count == 23_508_032 + laterals + outputs + further
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("fcos", detection.fcos_resnet50_fpn),
+        ("retinanet", detection.retinanet_resnet50_fpn_v2),
+        ("faster_rcnn", detection.fasterrcnn_resnet50_fpn),
+    ],
+)
+def test_detectors_are_as_large_as_torchvision_s(name: str, theirs: Callable[..., Module]) -> None:
+    """Also their coarsest levels: made of P5, of C5 and by pooling."""
+    background = 1 if name == "faster_rcnn" else 0
+    with torch.device("meta"):
+        ours = create_model(name, classes=["a", "b", "c"])
+        other = theirs(weights=None, weights_backbone=None, num_classes=3 + background)
+    numbers = [sum(p.numel() for p in model.parameters()) for model in (ours, other)]
+    assert numbers[0] == numbers[1]
+
+
+def test_levels_pooled_from_the_one_before() -> None:
+    pyramid = BackbonePyramid(SMALL, channels=8, levels=(4, 6, 7), coarse="pool").eval()
+    _, sixth, seventh = pyramid(torch.rand(1, 3, 256, 256))
+    assert sixth.shape[2:] == (4, 4)
+    torch.testing.assert_close(seventh, sixth[..., ::2, ::2])
+    assert not pyramid.further
+
+
+@pytest.mark.parametrize("coarse", ["P5", "pool"])
+@pytest.mark.parametrize("levels", [(3, 4), (3, 4, 6)])
+def test_all_weights_learn(coarse: Coarse, levels: tuple[int, ...]) -> None:
+    pyramid = BackbonePyramid(SMALL, channels=8, levels=levels, coarse=coarse)
+    sum(one.square().mean() for one in pyramid(torch.rand(2, 3, 128, 128))).backward()
+    assert not [name for name, p in pyramid.named_parameters() if p.grad is None]
 
 
 @pytest.mark.parametrize("levels", [(3,), (4, 6), (2, 3, 4, 5)])

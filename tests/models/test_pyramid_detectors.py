@@ -11,7 +11,12 @@ import torch
 from fastcount.models import create_model
 from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.parts.box_detector import BoxTruth
-from fastcount.models.parts.dense_detector import DenseOutput, matched_heatmap
+from fastcount.models.parts.dense_detector import (
+    MATCHED,
+    DenseOutput,
+    matched_heatmap,
+    matched_mask,
+)
 
 COMPACT: dict[str, dict[str, Any]] = {
     "fcos": {"levels": [3, 4], "channels": 32},
@@ -45,7 +50,7 @@ def test_odd_targets_have_a_finite_loss_with_gradients(name: str, loss: str) -> 
     untouched = [
         key
         for key, parameter in model.named_parameters()
-        if parameter.grad is None and not key.startswith("backbone.")
+        if parameter.grad is None and "backbone" not in key.split(".")
     ]
     assert untouched == []
     with pytest.raises(ValueError, match="fastcount boxes"):
@@ -112,12 +117,54 @@ def test_target_of_anchors_is_the_heat_map_of_their_level() -> None:
     matched[0, 2 * (2 * 8 + 3) + 1] = 0  # second anchor of its right neighbour
     matched[0, 128 + 2 * (2 * 4 + 2)] = 1  # the large box, on the coarse level
     matched[0, 5] = -2
-    target, mask = matched_heatmap(matched, truths, sizes, strides, 2, 0.0)
+    mask = matched_mask(matched, truths, 2)
+    target = matched_heatmap(matched, truths, sizes, strides, 2, 0.0)
     assert torch.equal(mask.nonzero()[:, 1:], torch.tensor([[36, 1], [39, 1], [148, 0]]))
     assert target[0, 36, 1] == 1
     assert 0 < target[0, 39, 1] < 1
     assert target[0, 148, 0] == 1
-    assert (target[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_beta_changes_nothing_but_on_a_heat_map(name: str) -> None:
+    """Section 4.4.1 of the paper: p = 1 at every positive sample of a binary map."""
+    images = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([[6.0, 4, 22, 20], [40, 20, 120, 110]])  # some anchors lie beside middles
+    part = "objectness" if name == "faster_rcnn" else "classification"
+    found = []
+    for options in ({"beta": 0.0}, {"beta": 4.0}, {"beta": 4.0, "target_map": "heatmap"}):
+        torch.manual_seed(0)
+        model = compact(name, loss="mask_focal", **options).eval()
+        losses = model.loss(model(images), [{"count": 2.0, "boxes": boxes}])
+        found.append(losses[part].item())
+    assert found[0] == found[1]
+    assert found[2] != pytest.approx(found[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["fcos", "retinanet", "foveabox", "yolov5"])
+@pytest.mark.parametrize("poly", [False, True])
+def test_mask_focal_loss_of_a_binary_map(name: str, poly: bool) -> None:
+    model = compact(name, loss="mask_focal_poly" if poly else "mask_focal", gamma=3.0)
+    output = model(torch.rand(1, 3, 128, 128))
+    logits = output.head["cls_logits"]
+    output.head["cls_logits"] = logits = torch.randn_like(logits)
+    target: Any = {"count": 2.0, "boxes": torch.tensor([[4.0, 4, 30, 34], [40, 20, 120, 110]])}
+    truths = model.truths([target], output, logits.device)
+    matched = model.other_losses(output.head, truths, output)[MATCHED][0]
+    learnt, decided = matched >= 0, matched != -2
+    assert learnt.sum() > 1
+    p = logits[0, :, 0].double().sigmoid()
+    wrong = torch.where(learnt, 1 - p, p)
+    entries = wrong**3 * (-torch.log1p(-wrong) + (wrong if poly else 0))
+    expected = (entries * decided).sum() / learnt.sum()
+    actual = model.loss(output, [target])["classification"]
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_an_unknown_target_map(name: str) -> None:
+    with pytest.raises(ValueError, match="target_map: need one of binary, heatmap, got 'gauss'"):
+        compact(name, target_map="gauss")
 
 
 @pytest.mark.parametrize("name", [*COMPACT, "centernet"])
@@ -129,12 +176,12 @@ def test_narrower_kernels_are_learnt(name: str) -> None:
     losses = []
     for epsilon in (6.0, 24.0):
         torch.manual_seed(0)
-        options = {"loss": "mask_focal", "epsilon": epsilon}
+        options: dict[str, Any] = {"loss": "mask_focal", "epsilon": epsilon}
         if name == "centernet":
             small = {"backbone": "mobilenetv3_small_100", "width": 16, "head_width": 16}
             model: Any = create_model(name, **small, **options)
         else:
-            model = compact(name, **options)
+            model = compact(name, target_map="heatmap", **options)
         torch.manual_seed(0)
         losses.append(model.eval().loss(model(images), [target])["loss"].item())
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)

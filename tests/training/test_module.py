@@ -9,6 +9,7 @@ import torch
 
 from fastcount.models import create_model
 from fastcount.models.neighbour_sigma import NeighbourSigma
+from fastcount.models.parts.pyramid import Backbone
 from fastcount.training.config import Config, Part
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
@@ -28,6 +29,37 @@ def test_optimisers(name: Any, kind: type[torch.optim.Optimizer]) -> None:
     assert type(optimizer) is kind
     assert optimizer.defaults["weight_decay"] == 1e-3
     assert name != "sgd" or optimizer.defaults["momentum"] == 0.95
+
+
+SMALL = {"backbone": "mobilenetv3_small_100", "channels": 32}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("fcos", SMALL),
+        ("retinanet", SMALL),
+        ("foveabox", SMALL),
+        ("faster_rcnn", SMALL),
+        ("leaf_msr", SMALL),
+        ("centernet", {"backbone": "mobilenetv3_small_100", "width": 16, "head_width": 16}),
+        ("yolov5", {"size": "n"}),
+    ],
+)
+def test_only_a_network_of_classification_learns_at_the_backbone_s_rate(
+    name: str, options: dict[str, Any]
+) -> None:
+    model = create_model(name, **options)
+    config = Config("run", {"name": name}, (Part("synthetic:"),), lr=3.0, backbone_lr=2.0)
+    groups = CountingModule(model, config, []).configure_optimizers()["optimizer"].param_groups
+    slow = {id(p) for group in groups if group["initial_lr"] == 2 for p in group["params"]}
+    fast = {id(p) for group in groups if group["initial_lr"] == 3 for p in group["params"]}
+    expected = {
+        id(p) for part in model.modules() if isinstance(part, Backbone) for p in part.parameters()
+    }
+    assert slow == expected
+    assert bool(slow) == (name != "yolov5")
+    assert slow | fast == {id(p) for p in model.parameters()}
 
 
 def test_schedules_rise_alike_and_then_fall_or_stay() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from fastcount.models.parts.box_detector import (
 )
 from fastcount.models.parts.focal_choice import FocalChoice, FocalName
 from fastcount.runtime.tiling import Tiling
+
+TargetMap = Literal["binary", "heatmap"]
 
 MATCHED = "matched"  # the entry of a detector's losses that says which box each anchor learns
 
@@ -37,8 +39,27 @@ class DenseOutput:
     size: tuple[int, int]
 
 
+def check_target_map(target_map: str) -> None:
+    """Raises ``ValueError`` for a name that is no :data:`TargetMap`."""
+    if target_map not in get_args(TargetMap):
+        names = ", ".join(get_args(TargetMap))
+        raise ValueError(f"target_map: need one of {names}, got {target_map!r}")
+
+
+def matched_mask(matched: Tensor, truths: Sequence[BoxTruth], num_classes: int) -> Tensor:
+    """(B, A, C) bool: the anchors that learn a box, at its class.
+
+    ``matched`` (B, A): the place of the box that each anchor learns, < 0 for none.
+    """
+    mask = matched.new_zeros(*matched.shape, num_classes, dtype=torch.bool)
+    picture, place = torch.where(matched >= 0)
+    classes = [truth.labels[row[row >= 0]] for truth, row in zip(truths, matched, strict=True)]
+    mask[picture, place, torch.cat(classes)] = True
+    return mask
+
+
 def matched_heatmap(
-    matched: Tensor,  # (B, A) place of the box that each anchor learns, < 0 for none
+    matched: Tensor,
     truths: Sequence[BoxTruth],
     sizes: Sequence[tuple[int, int]],
     strides: Sequence[int],
@@ -46,24 +67,17 @@ def matched_heatmap(
     offset: float,
     *,
     epsilon: float = 6.0,
-) -> tuple[Tensor, Tensor]:
-    """Target and mask, (B, A, C) each, of mask focal loss for a detector with anchors.
+) -> Tensor:
+    """(B, A, C): at each anchor the Gaussian heat map of its level, drawn of the boxes that
+    anchors of that level learn (``matched``, see :func:`matched_mask`).
 
-    The mask holds the anchors that learn a box, at its class. The target there is the Gaussian
-    heat map of their level, drawn of the boxes that anchors of that level learn; outside the
-    mask it is 0. Anchors of level l are ``sizes[l]`` cells, row by row, with the same number in
-    each cell; ``offset`` says where in a cell they stand, ``epsilon`` how narrow kernels are, see
+    Anchors of level l are ``sizes[l]`` cells, row by row, with the same number in each cell;
+    ``offset`` says where in a cell they stand, ``epsilon`` how narrow kernels are, see
     :mod:`fastcount.losses.mask_targets`.
     """
     batch, anchors = matched.shape
     each_cell = anchors // sum(h * w for h, w in sizes)
     target = torch.zeros(batch, anchors, num_classes, device=matched.device)
-    mask = torch.zeros_like(target, dtype=torch.bool)
-    picture, place = torch.where(matched >= 0)
-    if not len(picture):
-        return target, mask
-    classes = [truth.labels[row[row >= 0]] for truth, row in zip(truths, matched, strict=True)]
-    mask[picture, place, torch.cat(classes)] = True
     begin = 0
     for size, stride in zip(sizes, strides, strict=True):
         end = begin + size[0] * size[1] * each_cell
@@ -79,7 +93,7 @@ def matched_heatmap(
         )
         target[:, begin:end] = heat.flatten(2).mT.repeat_interleave(each_cell, dim=1)
         begin = end
-    return target * mask, mask
+    return target
 
 
 def outside(places: Tensor, truths: Sequence[BoxTruth]) -> Tensor | None:
@@ -100,6 +114,9 @@ class DenseDetector(BoxDetector):
         pyramid: a module with ``mean`` and ``std`` that makes one map for each of ``levels``.
         levels: rising; a cell of level l has 2^l pixels a side.
         loss, gamma, beta, epsilon: see :class:`fastcount.models.parts.focal_choice.FocalChoice`.
+        target_map: what an anchor that learns a box should score by a mask focal loss:
+            ``"binary"``, 1, as in the paper, where beta changes nothing; or ``"heatmap"``, the
+            Gaussian heat map of its level there, which is 1 in the middle of a box.
         classes, score_threshold: see :class:`BoxDetector`.
 
     ``forward``: (B, 3, H, W) RGB in [0, 1], sides multiples of the coarsest stride.
@@ -116,14 +133,17 @@ class DenseDetector(BoxDetector):
         gamma: float | None,
         beta: float | None,
         epsilon: float,
+        target_map: TargetMap,
         classes: Sequence[str],
         score_threshold: float,
     ) -> None:
         super().__init__(classes, score_threshold)
+        check_target_map(target_map)
         self.focal = FocalChoice(loss, gamma=gamma, beta=beta, epsilon=epsilon)
-        backbone: Any = pyramid  # its mean and std are plain attributes
-        self.backbone = backbone
-        self.normalize = Normalize(backbone.mean, backbone.std)
+        self.target_map = target_map
+        maps: Any = pyramid  # its mean and std are plain attributes
+        self.pyramid = maps
+        self.normalize = Normalize(maps.mean, maps.std)
         self.strides = [2**level for level in levels]
         self.tiling = Tiling(mode="overlap", tile=(1536, 1536), margin=256, align=self.strides[-1])
 
@@ -152,7 +172,7 @@ class DenseDetector(BoxDetector):
 
     def forward(self, images: Tensor) -> DenseOutput:
         require_multiples(images, self.strides[-1])
-        maps = self.backbone(self.normalize(images))
+        maps = self.pyramid(self.normalize(images))
         sizes = [(one.shape[-2], one.shape[-1]) for one in maps]
         return DenseOutput(self.outputs(maps), sizes, (images.shape[-2], images.shape[-1]))
 
@@ -181,15 +201,7 @@ class DenseDetector(BoxDetector):
         number_of_scores = self.score_classes
         if number_of_scores == 1:
             truths = [replace(one, labels=torch.zeros_like(one.labels)) for one in truths]
-        target, mask = matched_heatmap(
-            matched,
-            truths,
-            output.sizes,
-            self.strides,
-            number_of_scores,
-            self.offset,
-            epsilon=self.focal.epsilon,
-        )
+        mask = matched_mask(matched, truths, number_of_scores)
         number = float(max(1, int((matched >= 0).sum())))
         keep = outside(torch.cat(self.places(output)), truths)
         undecided = matched == -2
@@ -199,6 +211,17 @@ class DenseDetector(BoxDetector):
         if keep is not None:
             keep = (keep | mask).expand_as(logits)
         if self.focal.masked:
+            target = mask.to(logits.dtype)
+            if self.target_map == "heatmap":
+                target = target * matched_heatmap(
+                    matched,
+                    truths,
+                    output.sizes,
+                    self.strides,
+                    number_of_scores,
+                    self.offset,
+                    epsilon=self.focal.epsilon,
+                )
             return self.focal(logits, target, mask, number, keep=keep)
         entries = sigmoid_focal_loss(logits, mask.to(logits.dtype), gamma=self.focal.gamma)
         total: Tensor = (entries if keep is None else entries * keep).sum() / number

@@ -23,7 +23,7 @@ class FocalChoice:
     ``"mask_focal_poly"`` (eq. 7), of Zhong et al., Mask Focal Loss.
 
     ``gamma``, ``beta``: the exponents; None takes the paper's best for that loss. ``epsilon``: of
-    eq. 10, how narrow the kernels of the heat map are. The paper's 6 makes sigma a third of a
+    eq. 10, how narrow the kernels of a heat map are. The paper's 6 makes sigma a third of a
     box's side, so that the hills of neighbours run together; in a crowd CenterNet counted better
     with 12 and with 24 (docs/results.md).
 
@@ -49,7 +49,7 @@ class FocalChoice:
 
     @property
     def masked(self) -> bool:
-        """Whether it learns a heat map inside a mask, rather than single cells."""
+        """Whether it is a mask focal loss."""
         return self.name != "focal"
 
     def __call__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from fastcount.models.parts.mobilenet_v2 import MobileNetV2Features, load_tflite
 from fastcount.models.parts.timm_features import feature_network
+
+Coarse = Literal["C5", "P5", "pool"]
 
 _DEEPEST = 5  # the coarsest level that a backbone itself has: C5, stride 32
 
@@ -71,10 +74,11 @@ class BackbonePyramid(nn.Module):
     """A backbone and its feature pyramid: maps of one width at every level.
 
     Levels up to 5 are the backbone's maps, summed top-down and smoothed (torchvision's
-    ``FeaturePyramidNetwork``); P6 is a 3x3 convolution of stride 2 on C5, and every further level
-    one on the ReLU of the level before, as RetinaNet has them. ``backbone`` and ``weights`` as
-    for :class:`Backbone`, whose ``mean`` and ``std`` it passes on; ``channels``: of every map;
-    ``levels``: those to give, rising.
+    ``FeaturePyramidNetwork``). ``coarse`` says how those beyond are made: P6 by a 3x3 convolution
+    of stride 2 on ``"C5"``, as in RetinaNet, or on ``"P5"``, as in FCOS, and every further level
+    by one on the ReLU of the level before; by ``"pool"``, as in Faster R-CNN, every second cell
+    of the level before. ``backbone`` and ``weights`` as for :class:`Backbone`, whose ``mean`` and
+    ``std`` it passes on; ``channels``: of every map; ``levels``: those to give, rising.
 
     ``forward``: (B, 3, H, W), normalised, to one map (B, ``channels``, H/2^l, W/2^l) for each
     level l, sides rounded up.
@@ -88,6 +92,7 @@ class BackbonePyramid(nn.Module):
         channels: int = 256,
         levels: tuple[int, ...] = (3, 4, 5, 6, 7),
         weights: str | None = None,
+        coarse: Coarse = "C5",
     ) -> None:
         super().__init__()
         self.backbone = Backbone(backbone, weights)
@@ -99,14 +104,17 @@ class BackbonePyramid(nn.Module):
                 f"levels: need rising numbers from one of {sorted(self.backbone.channels)} on, "
                 f"got {levels}"
             )
+        self.coarse = coarse
         self._inner = range(self.levels[0], _DEEPEST + 1)
+        self._beyond = range(_DEEPEST + 1, self.levels[-1] + 1)
         self.fpn = FeaturePyramidNetwork([self.backbone.channels[i] for i in self._inner], channels)
         for place, level in enumerate(self._inner):
-            if level not in self.levels:  # its sum is needed further down, the map itself is not
+            goes_on = level == _DEEPEST and len(self._beyond) > 0 and coarse != "C5"
+            if level not in self.levels and not goes_on:  # its sum alone is needed, further down
                 self.fpn.layer_blocks[place] = nn.Identity()
-        inputs = self.backbone.channels[_DEEPEST]
+        inputs = self.backbone.channels[_DEEPEST] if coarse == "C5" else channels
         self.further = nn.ModuleList()
-        for _ in range(_DEEPEST, self.levels[-1]):
+        for _ in self._beyond if coarse != "pool" else ():
             self.further.append(nn.Conv2d(inputs, channels, 3, stride=2, padding=1))
             inputs = channels
 
@@ -114,8 +122,11 @@ class BackbonePyramid(nn.Module):
         features = self.backbone(images)
         named = OrderedDict((str(level), features[level]) for level in self._inner)
         maps = {int(name): one for name, one in self.fpn(named).items()}
-        x = features[_DEEPEST]
-        for level, convolution in enumerate(self.further, start=_DEEPEST + 1):
-            x = convolution(x if level == _DEEPEST + 1 else F.relu(x))
+        x = features[_DEEPEST] if self.coarse == "C5" else maps[_DEEPEST]
+        for step, level in enumerate(self._beyond):
+            if self.coarse == "pool":
+                x = x[..., ::2, ::2]
+            else:
+                x = self.further[step](F.relu(x) if step else x)
             maps[level] = x
         return [maps[level] for level in self.levels]

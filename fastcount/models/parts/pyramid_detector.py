@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
-from fastcount.models.parts.dense_detector import DenseDetector
+from fastcount.models.parts.dense_detector import DenseDetector, TargetMap
 from fastcount.models.parts.focal_choice import FocalName
-from fastcount.models.parts.pyramid import BackbonePyramid
+from fastcount.models.parts.pyramid import BackbonePyramid, Coarse
 
 
 class PyramidOptions(TypedDict, total=False):
@@ -18,6 +18,7 @@ class PyramidOptions(TypedDict, total=False):
     gamma: float | None
     beta: float | None
     epsilon: float
+    target_map: TargetMap
     classes: Sequence[str]
     score_threshold: float
     levels: Sequence[int]
@@ -32,10 +33,14 @@ class PyramidDetector(DenseDetector):
         backbone, weights: of :class:`fastcount.models.parts.pyramid.BackbonePyramid`.
         levels, channels: of the pyramid; a cell of level l has 2^l pixels a side.
         loss: ``"focal"``, ``"mask_focal"`` or ``"mask_focal_poly"``; gamma, beta: its exponents,
-            None for the paper's best; epsilon: how narrow the heat map's kernels are. See
+            None for the paper's best. See
             :class:`fastcount.models.parts.focal_choice.FocalChoice`.
+        target_map: of a mask focal loss, ``"binary"`` or ``"heatmap"``; epsilon: how narrow the
+            heat map's kernels are. See :class:`DenseDetector`.
         classes, score_threshold: see :class:`BoxDetector`.
     """
+
+    coarse: ClassVar[Coarse] = "C5"
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class PyramidDetector(DenseDetector):
         gamma: float | None = None,
         beta: float | None = None,
         epsilon: float = 6.0,
+        target_map: TargetMap = "binary",
         classes: Sequence[str] = ("object",),
         score_threshold: float = 0.3,
         levels: Sequence[int] = (3, 4, 5, 6, 7),
@@ -52,12 +58,13 @@ class PyramidDetector(DenseDetector):
         weights: str | None = None,
     ) -> None:
         super().__init__(
-            BackbonePyramid(backbone, channels, tuple(levels), weights),
+            BackbonePyramid(backbone, channels, tuple(levels), weights, self.coarse),
             levels=levels,
             loss=loss,
             gamma=gamma,
             beta=beta,
             epsilon=epsilon,
+            target_map=target_map,
             classes=classes,
             score_threshold=score_threshold,
         )
