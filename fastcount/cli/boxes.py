@@ -14,6 +14,7 @@ from fastcount.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from fastcount.data.base import CountingDataset
+    from fastcount.data.boxes_from_dots import Floats
 
 
 class Method(StrEnum):
@@ -57,7 +58,7 @@ def boxes(
     With --presets, every object takes its size from the two preset boxes nearest to it; with
     --page they are drawn in a browser and written to that file. Train on the result as coco:FILE,
     the FILE of --out, which --page can do without. Exit status: 0 done, 1 some pictures failed
-    (nothing is written), 2 wrong usage.
+    (the file has the others), 2 wrong usage.
     """
     import numpy as np
 
@@ -82,7 +83,8 @@ def boxes(
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
     assert out is not None
-    found, sizes, failed = [], [], 0
+    found: list[Floats | None] = []
+    sizes: list[tuple[int, int] | None] = []
     overlays = overlay_names([Input(name) for name in data.ids])
     with Waiting("boxing", len(data)) as waiting:
         for index, name in enumerate(data.ids):
@@ -104,22 +106,27 @@ def boxes(
                     counting = Counting(float(len(one)), size, boxes=one.astype(np.float32))
                     with atomic_write(overlay / overlays[index]) as file:
                         counting.overlay(picture).save(file, "PNG")
-                found.append(one)
-                sizes.append(size)
             except (ValueError, OSError) as error:
                 say(f"{name}: {error}")
-                failed += 1
+                found.append(None)
+                sizes.append(None)
+            else:
+                found.append(one)
+                sizes.append(size)
             waiting.step()
-    if failed:
-        leave(f"{failed} of {len(data)} pictures failed; nothing is written", FAILED)
+    failed = sum(one is None for one in found)
+    if failed and failed == len(data):
+        leave(f"all {failed} pictures failed; {out} is not written", FAILED)
     document = coco_document(data, found, sizes, out.parent)
     try:
         with atomic_write(out, "w") as file:
             json.dump(document, file)
     except (OSError, ValueError) as error:
         leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
-    say(f"{len(document['annotations'])} boxes in {len(data)} pictures")
+    say(f"{len(document['annotations'])} boxes in {len(document['images'])} pictures")
     typer.echo(out)
+    if failed:
+        leave(f"{failed} of {len(data)} pictures failed; {out} is without them", FAILED)
 
 
 def _draw(data: CountingDataset, presets: Path | None, port: int) -> None:

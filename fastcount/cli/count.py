@@ -91,7 +91,7 @@ def count(
     entries: list[dict[str, Any]] = []
     for argument, reason in failed:
         say(reason)
-        entries.append({"path": argument, "count": None, "error": reason})
+        entries.append(not_counted(argument, reason))
     if inputs:
         counter = load_counter(model, device, tile)
         options = {"tile": tile, "batch_size": batch_size, "max_pixels": max_pixels}
@@ -111,7 +111,7 @@ def count(
             left = inputs[len(entries) - len(failed) :]
             say(f"stopped; {len(left)} of {len(inputs)} pictures are not counted")
             reason = "not counted: the command was stopped"
-            entries += [{"path": each.text, "count": None, "error": reason} for each in left]
+            entries += [not_counted(each.text, reason) for each in left]
     _finish(entries, form, out, len(zones))
 
 
@@ -141,6 +141,11 @@ def load_counter(model: str, device: str | None, tile: int | None = None) -> Cou
     return counter
 
 
+def not_counted(path: str, reason: str) -> dict[str, Any]:
+    """The entry of a picture without a count."""
+    return {"path": path, "count": None, "points": None, "error": reason}
+
+
 def _or_reason(each: Input, count_it: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What ``count_it`` tells of a picture, or why it cannot: a bad one ends nothing."""
     try:
@@ -150,7 +155,7 @@ def _or_reason(each: Input, count_it: Callable[[], dict[str, Any]]) -> dict[str,
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         reason = f"{error}" if each.text in f"{error}" else f"{each.text}: {error}"
         say(reason)
-        return {"path": each.text, "count": None, "error": reason}
+        return not_counted(each.text, reason)
 
 
 def _count_one(

@@ -76,9 +76,15 @@ def evaluate(
                 game = None if truth.points is None else _game(counting, truth.points)
                 games = None if games is None or game is None else [*games, game]
             waiting.step()
+    report: dict[str, Any] = {"model": model, "dataset": dataset}
     if not predicted:
+        if as_json:
+            print_json(
+                {**report, "n": 0, "mae": None, "rmse": None, "game": None, "failed": failed}
+            )
         leave(f"{dataset}: not one of its {failed} pictures could be counted", FAILED)
-    report = {"model": model, "dataset": dataset, **_errors(predicted, true)}
+    report |= _errors(predicted, true)
+    report["game"] = None
     if games is not None:
         report["game"] = [sum(level) / len(games) for level in zip(*games, strict=True)]
     if len(deviations) == len(true):
@@ -159,6 +165,8 @@ def _print_table(report: dict[str, Any]) -> None:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in report.items():
+        if value is None:
+            continue
         if name == "game":
             for level, error in enumerate(value):
                 table.add_row(f"GAME({level})", f"{error:.3f}")

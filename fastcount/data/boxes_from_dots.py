@@ -177,18 +177,20 @@ def boxes_for(points: Floats, presets: Floats | None, method: str, **options: An
 
 def coco_document(
     dataset: CountingDataset,
-    boxes: Sequence[Floats],
-    sizes: Sequence[tuple[int, int]],
+    boxes: Sequence[Floats | None],
+    sizes: Sequence[tuple[int, int] | None],
     folder: Path,
 ) -> dict[str, Any]:
     """The boxes of each picture as COCO's JSON, for a file in ``folder``.
 
-    ``sizes``: (H, W) of each picture. ``file_name`` is relative to ``folder``. Dots outside
-    their picture keep their box, since they count.
+    ``sizes``: (H, W) of each picture. A picture that has None is left out. ``file_name`` is
+    relative to ``folder``. Dots outside their picture keep their box, since they count.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index, (found, size) in enumerate(zip(boxes, sizes, strict=True)):
+        if found is None or size is None:
+            continue
         images.append(
             {
                 "id": index + 1,

@@ -155,7 +155,7 @@ def describe(
         raise ValueError(f"batch: expected at least 1, got {batch}")
     if most < 1:
         raise ValueError(f"most: expected at least 1, got {most}")
-    if tiling.mode == "grid" or tiling.tile == (tiling.align, tiling.align):
+    if tiling.mode in ("divide", "grid") or tiling.tile == (tiling.align, tiling.align):
         if size is not None and size != tiling.tile:
             raise ValueError(
                 f"size: {model.name} takes {tiling.tile[0]}x{tiling.tile[1]} only, "

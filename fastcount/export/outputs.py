@@ -200,7 +200,7 @@ def _leaf(model: Any, output: Any, limits: Limits) -> Told:
     if keypoints is None:
         return Told(tensors)
     head = model.head if model.name == "leaf_detection" else model.detection
-    heights = peak_heights(keypoints.heatmaps[-1].float(), 3, model.least_peak)
+    heights = peak_heights(keypoints.heatmaps[-1].float(), head.window, model.least_peak)
     found = _points(heights, limits.most, head.stride)
     return Told({**tensors, **found.tensors()}, locates="points")
 

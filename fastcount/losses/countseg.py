@@ -8,11 +8,15 @@ there are five or more: every function here cuts counts at 5 before it looks at 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fastcount import ops
+
+CountSegForm = Literal["paper", "public"]
 
 SUBITIZING = 4  # the most that people count at a glance
 BEYOND = SUBITIZING + 1
@@ -28,15 +32,31 @@ def lower_counts(counts: Tensor) -> Tensor:
     return counts.clamp(max=BEYOND)
 
 
-def class_scores(category: Tensor) -> Tensor:
-    """(B, C) confidence of each class: the mean of the strict local maxima of its map.
+def category_peaks(category: Tensor, form: CountSegForm = "paper") -> Tensor:
+    """(B, C, h, w): the strict local maxima of each class's map over 3 x 3 cells, 0 elsewhere.
 
-    ``category``: (B, C, h, w). Maxima over windows of 3 x 3 cells (radius 1); 0 where a map has
-    none. The gradient reaches the maxima alone, each its share. Section 3.1.1.
+    By ``"public"``, the authors' code, only those that reach the median of their map.
     """
     peaks = ops.peak_map(category, radius=1)
-    number = (peaks != 0).sum(dim=(2, 3))
-    return peaks.sum(dim=(2, 3)) / number.clamp(min=1)
+    if form == "paper":
+        return peaks
+    values = category.detach().flatten(2)
+    upper = values.shape[2] // 2 + 1  # so many values are not below the (lower) median
+    median = values.topk(upper, dim=2).values[..., -1:, None]  # engines have no median
+    return torch.where(category >= median, peaks, torch.zeros_like(peaks))
+
+
+def class_scores(category: Tensor, form: CountSegForm = "paper") -> Tensor:
+    """(B, C) confidence of each class: the mean of its :func:`category_peaks`, 0 without any.
+
+    ``category``: (B, C, h, w). The gradient reaches the maxima alone, each its share; by
+    ``"public"`` each the whole of it. Section 3.1.1.
+    """
+    peaks = category_peaks(category, form)
+    number = (peaks != 0).sum(dim=(2, 3)).clamp(min=1)
+    total = peaks.sum(dim=(2, 3))
+    mean = total / number
+    return mean if form == "paper" else total + (mean - total).detach()
 
 
 def class_loss(scores: Tensor, counts: Tensor) -> Tensor:
@@ -48,14 +68,14 @@ def class_loss(scores: Tensor, counts: Tensor) -> Tensor:
     return F.multilabel_soft_margin_loss(scores, present)
 
 
-def peak_mask(category: Tensor, counts: Tensor) -> Tensor:
+def peak_mask(category: Tensor, counts: Tensor, form: CountSegForm = "paper") -> Tensor:
     """(B, C, h, w) eq. 2: B_c, 1 at the t_c highest peaks of the classes in S, 0 elsewhere.
 
     It is a truth to be learned from: no gradient passes through it.
     """
     lower = lower_counts(counts)
     wanted = torch.where(lower > SUBITIZING, 0, lower)
-    return ops.top_peaks_mask(ops.peak_map(category.detach(), radius=1), wanted)
+    return ops.top_peaks_mask(category_peaks(category.detach(), form), wanted)
 
 
 def spatial_positive_loss(density: Tensor, mask: Tensor, counts: Tensor) -> Tensor:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.losses import countseg as losses
 from fastcount.models.base import CountingModel, Target
@@ -33,16 +32,18 @@ TERMS = ("class", "spatial", "mse", "rank")
 @dataclass(frozen=True)
 class CountSegOutput:
     """``category``: (B, C, h, w), how sure a cell is of each class. ``density``: (B, C, h, w)
-    objects a cell, of 32 pixels, of pictures of ``size`` (H, W)."""
+    objects a cell, of 32 pixels, of pictures of ``size`` (H, W). ``form``: see
+    :class:`CountSeg`."""
 
     category: Tensor
     density: Tensor
     size: tuple[int, int]
+    form: losses.CountSegForm = "paper"
 
     @property
     def scores(self) -> Tensor:
         """(B, C): above 0 where a class is there; mean of the peaks of its category map."""
-        return losses.class_scores(self.category.float())
+        return losses.class_scores(self.category.float(), self.form)
 
     @property
     def counts(self) -> Tensor:
@@ -93,6 +94,9 @@ def _backbone(name: str, weights: str | None) -> tuple[nn.Module, int]:
 class CountSeg(CountingModel):
     """ResNet-50 without pooling, a 1x1 convolution to 2P channels, half of them for each branch.
 
+    ``form``: ``"paper"``, or ``"public"`` as its authors' code has it: the count is the mean of
+    what the density branch draws, not the sum; a peak of a category map must reach the map's
+    median; and each peak receives the whole gradient of the mean over peaks.
     ``classes``: their names, in the order of the data set's labels. ``stage``: 1 leaves out the
     spatial losses, whose truth the class branch must first be able to tell; 2 has all.
     ``terms``: which losses there are, of class, spatial, mse and rank; the paper's Table 2 leaves
@@ -119,6 +123,7 @@ class CountSeg(CountingModel):
     def __init__(
         self,
         *,
+        form: losses.CountSegForm = "paper",
         classes: Sequence[str] = ("object",),
         stage: Literal[1, 2] = 2,
         terms: Sequence[str] = TERMS,
@@ -132,6 +137,8 @@ class CountSeg(CountingModel):
         super().__init__()
         if not classes or isinstance(classes, str):
             raise ValueError(f"classes: need a list of names, got {classes!r}")
+        if form not in get_args(losses.CountSegForm):
+            raise ValueError(f"form: need paper or public, got {form!r}")
         if stage not in (1, 2):
             raise ValueError(f"stage: need 1 or 2, got {stage!r}")
         if not terms or not set(terms) <= set(TERMS):
@@ -141,6 +148,7 @@ class CountSeg(CountingModel):
         if size < self.stride or size % self.stride:
             raise ValueError(f"size: need a multiple of {self.stride} pixels, got {size}")
         self.tiling = Tiling(mode="resize", tile=(size, size), align=self.stride)
+        self.form = form
         self.classes = tuple(classes)
         self.terms = tuple(term for term in terms if stage == 2 or term != "spatial")
         self.rank_weight, self.negatives = rank_weight, negatives
@@ -156,7 +164,10 @@ class CountSeg(CountingModel):
         features = self.halves(self.backbone(self.normalize(images)))
         first, second = features.chunk(2, dim=1)
         size = (images.shape[-2], images.shape[-1])
-        return CountSegOutput(self.category(first), self.density(second), size)
+        density = self.density(second)
+        if self.form == "public":  # whose count is the map's mean
+            density = density / (density.shape[-2] * density.shape[-1])
+        return CountSegOutput(self.category(first), density, size, self.form)
 
     def target_counts(self, targets: list[Target]) -> Tensor:
         """(B, C) int64: the objects of each class.
@@ -202,11 +213,14 @@ class CountSeg(CountingModel):
         predicted = density.sum(dim=(2, 3))
         parts: dict[str, Tensor] = {}
         if "class" in self.terms:
-            parts["class"] = losses.class_loss(losses.class_scores(category), counts)
+            scores = losses.class_scores(category, self.form)
+            parts["class"] = losses.class_loss(scores, counts)
         if "spatial" in self.terms:
-            mask = losses.peak_mask(category, counts)
-            positive = losses.spatial_positive_loss(density, mask, counts)
-            parts["spatial"] = positive + losses.spatial_negative_loss(density, counts, kept)
+            mask = losses.peak_mask(category, counts, self.form)
+            # The spatial losses look at what the branch draws.
+            drawn = density * (density[0, 0].numel() if self.form == "public" else 1)
+            positive = losses.spatial_positive_loss(drawn, mask, counts)
+            parts["spatial"] = positive + losses.spatial_negative_loss(drawn, counts, kept)
         if "mse" in self.terms:
             parts["mse"] = losses.count_mse_loss(predicted, counts, kept)
         if "rank" in self.terms:
@@ -235,7 +249,7 @@ class CountSeg(CountingModel):
         """The strict local maxima above 0 of the category maps of the classes that are there, in
         cells of the maps."""
         category = output.category.float()
-        heights = ops.peak_map(category, radius=1).clamp(min=0)
+        heights = losses.category_peaks(category, self.form).clamp(min=0)
         heights = torch.where((output.scores > 0)[..., None, None], heights, 0.0)
         batch, channel, y, x = heights.nonzero().unbind(1)
         points = torch.stack([x, y], dim=1).float()

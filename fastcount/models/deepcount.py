@@ -87,7 +87,9 @@ class DeepCount(CountingModel):
 
     ``branches``: which of the five branches are attached, 1 (48 x 64) to 5 (3 x 4); all for
     training, none to count, one to count and draw. ``loss``: ``"paper"`` for eq. 3 as printed,
-    ``"public"`` for the reading of its authors' code, see :meth:`loss`. ``width`` multiplies
+    ``"public"`` for the reading of its authors' code, see :meth:`loss`. ``tiles``: how a picture
+    becomes tiles of 384 x 512: ``"divide"`` cuts it as it is, as in the paper, ``"grid"`` resizes
+    it first so that whole tiles fit, as in the public code. ``width`` multiplies
     every channel count. ``weights="imagenet"`` starts the front end from torchvision's ImageNet
     weights, as the paper does. The rest starts from Xavier's initialisation and zero bias.
 
@@ -100,13 +102,12 @@ class DeepCount(CountingModel):
     momentum=0.9, lr=1e-4)``, with half that rate for ``backbone`` (VGG's front end).
     """
 
-    tiling = Tiling(mode="grid", tile=SIZE, margin=0, align=1)
-
     def __init__(
         self,
         *,
         branches: Sequence[int] = BRANCHES,
         loss: Literal["paper", "public"] = "paper",
+        tiles: Literal["divide", "grid"] = "divide",
         width: float = 1.0,
         weights: str | None = None,
     ) -> None:
@@ -115,6 +116,9 @@ class DeepCount(CountingModel):
             raise ValueError(f"branches: need different numbers of 1 to 5, got {branches!r}")
         if loss not in _KERNELS:
             raise ValueError(f"loss: need one of {', '.join(_KERNELS)}, got {loss!r}")
+        if tiles not in ("divide", "grid"):
+            raise ValueError(f"tiles: need divide or grid, got {tiles!r}")
+        self.tiling = Tiling(mode=tiles, tile=SIZE, margin=0, align=1)
         self.loss_form = loss
         narrow, wide, vector = (scaled(c, width) for c in (256, 512, 1024))
         self.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)

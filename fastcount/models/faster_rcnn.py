@@ -33,13 +33,13 @@ from fastcount.models.parts.dense_detector import (
     matched_mask,
     outside,
 )
-from fastcount.models.parts.focal_choice import FocalChoice
+from fastcount.models.parts.focal_choice import FocalChoice, FocalName
 from fastcount.models.parts.pyramid import BackbonePyramid
 from fastcount.models.parts.torchvision_detector import UNLIMITED, NoBackbone
 from fastcount.models.registry import register
 from fastcount.runtime.tiling import Tiling
 
-LossName = Literal["cross_entropy", "focal", "mask_focal", "mask_focal_poly"]
+LossName = Literal["cross_entropy", FocalName]
 
 
 @dataclass(frozen=True)

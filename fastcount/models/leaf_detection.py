@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastcount.counting import Counting
 from fastcount.models.base import CountingModel, Normalize, Target
-from fastcount.models.parts.keypoint_head import KeypointHead, Keypoints
+from fastcount.models.parts.keypoint_head import KeypointHead, Keypoints, SoftCountForm
 from fastcount.models.parts.pyramid import BackbonePyramid
 from fastcount.models.parts.whole_picture import (
     scale_estimator,
@@ -46,8 +46,9 @@ class LeafDetection(CountingModel):
     :class:`fastcount.models.parts.pyramid.BackbonePyramid`; nothing is fetched unless
     ``weights="imagenet"``. ``radii``: of the targets' Gaussians in cells of 8 pixels, see
     :class:`fastcount.models.parts.keypoint_head.KeypointHead`; the public code's are
-    (3, 7, 5, 5, 3). ``window``: cells a side of the soft count's window; by default the last
-    Gaussian's, as the paper has it (3.2.2), while its public code has 3. ``averages``: whether the
+    (3, 7, 5, 5, 3). ``soft_count``: ``"paper"``, or ``"public"`` as in that code; ``window``: cells
+    a side of the soft count's windows and of the peaks', by default the last Gaussian's, as the
+    paper has it (3.2.2), and 3 for the public code. ``averages``: whether the
     256 averages take part in the count. ``least_peak``: height from which on a peak of the last
     heat map is a point of the result.
     ``size``: shorter and longest side of the pictures counted, see
@@ -63,6 +64,7 @@ class LeafDetection(CountingModel):
         channels: int = 256,
         radii: Sequence[int] = RADII,
         window: int | None = None,
+        soft_count: SoftCountForm = "paper",
         averages: bool = True,
         least_peak: float = 0.4,
         size: tuple[int, int] = (800, 1333),
@@ -73,7 +75,7 @@ class LeafDetection(CountingModel):
         self.pyramid = BackbonePyramid(backbone, channels, (3,), weights)
         self.normalize = Normalize(self.pyramid.mean, self.pyramid.std)
         self.tiling = whole_picture_tiling(size, self.pyramid.mean)
-        self.head = KeypointHead(channels, radii, STRIDE, window=window)
+        self.head = KeypointHead(channels, radii, STRIDE, window=window, form=soft_count)
         self.last = nn.Linear(1 + (channels if averages else 0), 1)
 
     def forward(self, images: Tensor) -> LeafDetectionOutput:

@@ -17,7 +17,7 @@ from fastcount.models.base import CountingModel, Normalize, Target
 from fastcount.models.leaf_detection import RADII, STRIDE
 from fastcount.models.parts.count_fusion import Fusion, fuse_counts
 from fastcount.models.parts.count_head import CountHead
-from fastcount.models.parts.keypoint_head import KeypointHead, Keypoints
+from fastcount.models.parts.keypoint_head import KeypointHead, Keypoints, SoftCountForm
 from fastcount.models.parts.pyramid import BackbonePyramid
 from fastcount.models.parts.whole_picture import (
     CountLoss,
@@ -69,6 +69,7 @@ class LeafJoint(CountingModel):
         fusion: Fusion = "min_variance",
         radii: Sequence[int] = RADII,
         window: int | None = None,
+        soft_count: SoftCountForm = "paper",
         least_peak: float = 0.4,
         size: tuple[int, int] = (800, 1333),
         weights: str | None = None,
@@ -84,7 +85,7 @@ class LeafJoint(CountingModel):
         self.normalize = Normalize(self.pyramid.mean, self.pyramid.std)
         self.tiling = whole_picture_tiling(size, self.pyramid.mean)
         self.regression = CountHead(channels, outputs=2)
-        self.detection = KeypointHead(channels, radii, STRIDE, window=window)
+        self.detection = KeypointHead(channels, radii, STRIDE, window=window, form=soft_count)
         self.last = nn.Linear(channels + 1, 2)
 
     def forward(self, images: Tensor) -> LeafJointOutput:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fastcount.ops.maps import refuse_forward_mode
+from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.native import kernel_input, require_device
 
 # Coordinates are float32, which holds whole numbers up to here.
@@ -44,8 +44,8 @@ def find_peaks(
 
     A pixel is a peak if its value is at least ``threshold`` and, in the window of ``kernel_size``
     pixels a side around it, no value is greater and no equal value comes before it in reading
-    order: one peak for a plateau, never two in one window. A NaN is no peak and hinders none;
-    infinities compare as numbers do.
+    order: one peak for a plateau that a window holds, never two in one window. A NaN is no peak
+    and hinders none; infinities compare as numbers do.
 
     Args:
         scores: (B, C, H, W) floating point, H and W at most 2^24. float16 and bfloat16

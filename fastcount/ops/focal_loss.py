@@ -13,12 +13,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.maps import (
     check_like,
     check_maps,
     check_number,
     check_reduction,
-    refuse_forward_mode,
+    refuse_gradient,
     wants_gradient,
 )
 
@@ -162,6 +163,8 @@ def mask_focal_loss(
         if not isinstance(mask, Tensor):
             raise TypeError(f"mask must be a tensor or None, got {type(mask).__name__}")
         check_like(mask, "mask", pred)
+        refuse_gradient(mask, "mask")
+        refuse_forward_mode(mask, "mask")
         if mask.dtype != torch.bool:
             mask = mask != 0
     return _focal(
@@ -196,7 +199,6 @@ def _focal(
     reduction: str,
 ) -> Tensor:
     check_maps(pred, target)
-    refuse_forward_mode(pred, "pred")
     loss: Tensor = torch.ops.fastcount.focal_loss(
         pred,
         target,

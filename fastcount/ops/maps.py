@@ -6,8 +6,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
+from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.native import require_device
 
 _REDUCTIONS = ("sum", "none")
@@ -17,20 +17,26 @@ def check_maps(pred: Tensor, target: Tensor) -> None:
     """``pred`` and ``target``: floating point, of one shape, on one device with kernels.
 
     Raises TypeError for another type, ValueError for another shape or device, RuntimeError for a
-    device without kernels or a target that asks for a gradient.
+    device without kernels, a target that asks for a gradient, or a tangent of either.
     """
     for name, value in (("pred", pred), ("target", target)):
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
         if not value.is_floating_point():
             raise TypeError(f"{name} must be floating point, got {value.dtype}; use {name}.float()")
+        refuse_forward_mode(value, name)
     check_like(target, "target", pred)
-    if target.requires_grad:
-        raise RuntimeError(
-            "target.requires_grad is set, but the loss has no gradient with respect to its target: "
-            "pass target.detach()"
-        )
+    refuse_gradient(target, "target")
     require_device(pred.device)
+
+
+def refuse_gradient(value: Tensor, name: str) -> None:
+    """Raises ``RuntimeError`` where an argument that is only compared with asks for a gradient."""
+    if value.requires_grad:
+        raise RuntimeError(
+            f"{name}.requires_grad is set, but the loss has no gradient with respect to it: "
+            f"pass {name}.detach()"
+        )
 
 
 def check_like(value: Tensor, name: str, pred: Tensor) -> None:
@@ -77,15 +83,3 @@ def check_reduction(reduction: str) -> bool:
 
 def wants_gradient(pred: Tensor) -> bool:
     return torch.is_grad_enabled() and pred.requires_grad
-
-
-def refuse_forward_mode(value: Tensor, name: str) -> None:
-    """Raises ``RuntimeError`` where ``value`` carries a tangent, which would be lost."""
-    if torch.compiler.is_compiling():  # such a graph is made of the backward pass alone
-        return
-    dual = forward_ad.unpack_dual(value)  # type: ignore[no-untyped-call]
-    if dual.tangent is not None:
-        raise RuntimeError(
-            f"{name} has no forward-mode derivative: use torch.autograd.grad or .backward(), or "
-            "fastcount.ops.reference"
-        )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.maps import refuse_forward_mode
+from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.native import kernel_input, require_device
 
 

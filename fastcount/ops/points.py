@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.native import require_device
 
 #: One picture's points (N, 2), or those of a batch of pictures.
@@ -28,12 +29,14 @@ class PointSets:
     """Point sets laid end to end.
 
     ``points``: (T, 2) contiguous, floating point. ``counts``: the number of points of each set,
-    adding up to T. ``batched``: whether the caller gave a sequence.
+    adding up to T. ``batched``: whether the caller gave a sequence. ``source``: the device that
+    they were given on.
     """
 
     points: Tensor
     counts: list[int]
     batched: bool
+    source: torch.device
 
     def split(self, values: Tensor) -> Tensor | list[Tensor]:
         """Values (T, ...) in the form in which the points came: one tensor or one a set."""
@@ -49,6 +52,7 @@ def _check_set(points: object, name: str) -> Tensor:
         raise TypeError(f"{name} must be floating point, got {points.dtype}; use {name}.float()")
     if points.dim() != 2 or points.shape[1] != 2:
         raise ValueError(f"{name} must have shape (N, 2), got {tuple(points.shape)}")
+    refuse_forward_mode(points, name)
     return points
 
 
@@ -66,7 +70,8 @@ def flatten_points(
     """Check point sets and lay them end to end, moved to ``device`` where one is given.
 
     Raises TypeError for what is no floating-point tensor, ValueError for a wrong shape, a value
-    that is not finite or sets on several devices, RuntimeError for a device without kernels.
+    that is not finite or sets on several devices, RuntimeError for a device without kernels and
+    a tangent.
     """
     batched = not isinstance(points, Tensor)
     if batched and not isinstance(points, Sequence):
@@ -85,27 +90,30 @@ def flatten_points(
             )
     flat = torch.cat(sets) if len(sets) != 1 and sets else sets[0] if sets else torch.empty(0, 2)
     check_finite(flat, name)
+    source = flat.device
     if device is not None:
         flat = flat.to(device)
     require_device(flat.device)
-    return PointSets(flat.contiguous(), [each.shape[0] for each in sets], batched)
+    return PointSets(flat.contiguous(), [each.shape[0] for each in sets], batched, source)
 
 
-def _sigma_of_set(sigma: object, count: int, like: Tensor, name: str) -> Tensor:
+def _sigma_of_set(sigma: object, count: int, sets: PointSets, name: str) -> Tensor:
     """The widths of one set's points, (count,) float64."""
+    device = sets.points.device
     if isinstance(sigma, Tensor):
         if sigma.is_complex() or sigma.dtype == torch.bool:
             raise TypeError(f"{name} must hold real numbers, got {sigma.dtype}")
-        if sigma.dim() > 0 and sigma.device != like.device:
+        if sigma.dim() > 0 and sigma.device not in (device, sets.source):
             raise ValueError(
-                f"{name} is on {sigma.device}, the points on {like.device}: move them to one device"
+                f"{name} is on {sigma.device}, the points on {sets.source}: move them to one device"
             )
+        refuse_forward_mode(sigma, name)
         if sigma.dim() > 1 or (sigma.dim() == 1 and sigma.shape[0] != count):
             raise ValueError(
                 f"{name} must be a number or have shape ({count},), one for each point, "
                 f"got {tuple(sigma.shape)}"
             )
-        widths = sigma.to(like.device, torch.float64)
+        widths = sigma.to(device, torch.float64)
         if not torch.compiler.is_compiling() and not widths.is_meta:
             wrong = ~((widths > 0) & torch.isfinite(widths))
             if bool(wrong.any()):
@@ -114,34 +122,33 @@ def _sigma_of_set(sigma: object, count: int, like: Tensor, name: str) -> Tensor:
         return widths.expand(count)
     if isinstance(sigma, bool) or not isinstance(sigma, int | float):
         raise TypeError(f"{name} must be a number or a tensor, got {type(sigma).__name__}")
-    if not (sigma > 0 and math.isfinite(sigma)):
+    if not 0 < sigma < math.inf:  # math.isfinite would break a compiled graph
         raise ValueError(f"{name} must be positive and finite in pixels, got {sigma}")
-    return torch.full((count,), float(sigma), dtype=torch.float64, device=like.device)
+    return torch.full((count,), float(sigma), dtype=torch.float64, device=device)
 
 
 def flatten_sigma(sigma: Sigma, sets: PointSets, *, name: str = "sigma") -> Tensor:
-    """The width of every point's kernel, (T,) float64, on the points' device.
+    """The width of every point's kernel, (T,) float64, on the device that the points are on now.
 
     ``sigma``: a number; a tensor (N,) for one set; for a batch a sequence of these, one for each
-    set, or a tensor (B,). Raises TypeError, or ValueError for a wrong shape, another device or a
-    value that is not positive and finite.
+    set, or a tensor (B,). Raises TypeError, or ValueError for a wrong shape, another device than
+    the points' or a value that is not positive and finite.
     """
-    like = sets.points
     if not sets.batched:
         if isinstance(sigma, Sequence):
             raise TypeError(f"{name} must be a number or a tensor (N,) for one set of points")
-        return _sigma_of_set(sigma, sets.counts[0], like, name).contiguous()
+        return _sigma_of_set(sigma, sets.counts[0], sets, name).contiguous()
     if isinstance(sigma, Tensor) and sigma.dim() == 1:
         sigma = list(sigma.unbind())
     if not isinstance(sigma, Sequence):
-        return _sigma_of_set(sigma, like.shape[0], like, name).contiguous()
+        return _sigma_of_set(sigma, sets.points.shape[0], sets, name).contiguous()
     if len(sigma) != len(sets.counts):
         raise ValueError(f"{name} has {len(sigma)} entries for {len(sets.counts)} sets of points")
     if not sigma:
-        return torch.empty(0, dtype=torch.float64, device=like.device)
+        return torch.empty(0, dtype=torch.float64, device=sets.points.device)
     return torch.cat(
         [
-            _sigma_of_set(each, count, like, f"{name}[{i}]")
+            _sigma_of_set(each, count, sets, f"{name}[{i}]")
             for i, (each, count) in enumerate(zip(sigma, sets.counts, strict=True))
         ]
     )
@@ -172,7 +179,7 @@ def check_truncate(truncate: float, name: str = "truncate") -> float:
     """The half width of a kernel's window in sigmas, positive and finite."""
     if isinstance(truncate, bool) or not isinstance(truncate, int | float):
         raise TypeError(f"{name} must be a number, got {truncate!r}")
-    if not (truncate > 0 and math.isfinite(truncate)):
+    if not 0 < truncate < math.inf:
         raise ValueError(f"{name} must be positive and finite (in sigmas), got {truncate}")
     return float(truncate)
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.maps import check_number, refuse_forward_mode
+from fastcount.ops.forward_mode import refuse_forward_mode
+from fastcount.ops.maps import check_number
 from fastcount.ops.native import kernel_input, require_device
 
 

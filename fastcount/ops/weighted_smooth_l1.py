@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.maps import check_maps, check_number, check_reduction, refuse_forward_mode
+from fastcount.ops.maps import check_maps, check_number, check_reduction
 
 
 def weighted_smooth_l1(
@@ -38,7 +38,6 @@ def weighted_smooth_l1(
         RuntimeError: when target asks for a gradient; when a second derivative is asked for.
     """
     check_maps(pred, target)
-    refuse_forward_mode(pred, "pred")
     loss: Tensor = torch.ops.fastcount.weighted_smooth_l1(
         pred,
         target,

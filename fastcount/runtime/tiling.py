@@ -23,8 +23,12 @@ class Tiling:
     ``fill``; larger ones are cut into tiles that overlap by ``margin`` pixels on each inner side,
     of which only the core is kept. ``margin`` should reach as far as the network sees.
 
-    ``mode="grid"``: a network of one fixed input size. The picture is resized so that whole
-    tiles of ``tile`` fit, and the counts of the tiles are added up (DeepCount's way).
+    ``mode="divide"``: a network of one fixed input size. The picture is cut into tiles of
+    ``tile``, side by side, as it is; what of the last ones lies beyond it has the colour ``fill``.
+    The counts of the tiles are added up (DeepCount's paper).
+
+    ``mode="grid"``: the same, but the picture is resized so that whole tiles fit (DeepCount's
+    public code).
 
     ``mode="resize"``: a network that gives one answer for a whole picture. The picture is scaled,
     up or down and in proportion, to the largest size within ``tile``, and padded to multiples of
@@ -32,7 +36,7 @@ class Tiling:
     does.
     """
 
-    mode: Literal["overlap", "grid", "resize"] = "overlap"
+    mode: Literal["overlap", "divide", "grid", "resize"] = "overlap"
     tile: tuple[int, int] = (1536, 1536)
     margin: int = 128
     align: int = 8
@@ -66,7 +70,7 @@ class Plan:
     """A picture cut into tiles.
 
     ``size``: (H, W) of the picture; ``scaled``: (H', W') it is resized to, the same for
-    ``overlap``; ``rows`` x ``columns`` are the tiles, all of one shape.
+    ``overlap`` and ``divide``; ``rows`` x ``columns`` are the tiles, all of one shape.
     """
 
     size: tuple[int, int]
@@ -117,13 +121,21 @@ def plan(size: tuple[int, int], tiling: Tiling, tile: int | tuple[int, int] | No
             _overlapping(length, side, tiling) for length, side in zip(size, sides, strict=True)
         )
         return Plan(size, size, rows, columns)
+    if tiling.mode == "divide":
+        rows, columns = (
+            _side_by_side(length, side) for length, side in zip(size, sides, strict=True)
+        )
+        return Plan(size, size, rows, columns)
     if tiling.mode == "grid":
         across = max(1, round(size[1] / sides[1]))
         down = max(1, round(sides[1] * across * size[0] / size[1] / sides[0]))
         # A strip a few pixels wide would be blown up to thousands of tiles.
         down = min(down, max(1, _MAGNIFY * size[0] // sides[0]))
         scaled = (down * sides[0], across * sides[1])
-        return Plan(size, scaled, _side_by_side(down, sides[0]), _side_by_side(across, sides[1]))
+        rows, columns = (
+            _side_by_side(length, side) for length, side in zip(scaled, sides, strict=True)
+        )
+        return Plan(size, scaled, rows, columns)
     if tiling.turn and size[0] > size[1]:
         sides = (sides[1], sides[0])
     zoom = min(sides[0] / size[0], sides[1] / size[1])
@@ -155,8 +167,11 @@ def _overlapping(length: int, side: int, tiling: Tiling) -> tuple[Span, ...]:
     )
 
 
-def _side_by_side(number: int, side: int) -> tuple[Span, ...]:
-    return tuple(Span(i * side, (i + 1) * side, i * side, (i + 1) * side) for i in range(number))
+def _side_by_side(length: int, side: int) -> tuple[Span, ...]:
+    return tuple(
+        Span(start, start + side, start, min(start + side, length))
+        for start in range(0, length, side)
+    )
 
 
 def _up(length: int, align: int) -> int:

@@ -58,6 +58,12 @@ def test_eval_goes_on_after_a_broken_picture(
     assert code == 1
     assert "MAE" in out
     assert "b.jpg" in err
+    for path in pictures.glob("**/*.png"):
+        path.write_bytes(b"spoilt")
+    code, report = run_json("eval", model_file, dataset, "--json")
+    assert code == 1
+    assert (report["n"], report["failed"]) == (0, 3)
+    assert report["mae"] is report["rmse"] is report["game"] is None
 
 
 def test_eval_wrong_usage(run, model_file: str, dataset: str) -> None:

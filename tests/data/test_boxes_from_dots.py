@@ -152,6 +152,25 @@ def test_command_round_trip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert drawn.size == (32, 24)
 
 
+def test_a_broken_picture_does_not_end_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        trees.picture(tmp_path / f"{name}.png", (20, 30))
+    (tmp_path / "a.png").write_bytes(b"spoilt")
+    lines = ["path,x,y", "a.png,5,5", "b.png,6,6", "b.png,12,6", "c.png,7,7"]
+    (tmp_path / "dots.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "b.json"
+    assert main(["boxes", f"csv:{tmp_path}/dots.csv", "--out", str(out)]) == 1
+    told = capsys.readouterr()
+    assert told.out.strip() == str(out)
+    assert "a.png: " in told.err
+    assert "1 of 3 pictures failed" in told.err
+    after = open_dataset(f"coco:{out}")
+    found = {after.ids[i]: after[i]["points"].tolist() for i in range(len(after))}
+    assert found == {"b.png": [[6, 6], [12, 6]], "c.png": [[7, 7]]}
+
+
 def test_command_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trees.shanghaitech(tmp_path, [[[2.0, 3]]])
     spec, out = f"shanghaitech:{tmp_path}?part=A&split=train", tmp_path / "b.json"

@@ -56,6 +56,29 @@ def test_scores_and_class_loss(maps: tuple[Tensor, Tensor, Tensor]) -> None:
     assert float(countseg.class_loss(scores, counts)) == pytest.approx(total / 12, rel=1e-9)
 
 
+def test_scores_of_the_public_code(maps: tuple[Tensor, Tensor, Tensor]) -> None:
+    """Peaks from the median on, and the whole gradient for each."""
+    category = maps[0].requires_grad_()
+    scores = countseg.class_scores(category, "public")
+    scores.sum().backward()
+    assert category.grad is not None
+    fewer = 0
+    for b in range(3):
+        for c in range(4):
+            one = category[b, c].detach()
+            every = plain_peaks(one)
+            middle = sorted(one.flatten().tolist())[(one.numel() - 1) // 2]
+            peaks = {place: value for place, value in every.items() if value >= middle}
+            fewer += len(every) - len(peaks)
+            expected = sum(peaks.values()) / len(peaks) if peaks else 0.0
+            assert float(scores[b, c].detach()) == pytest.approx(expected, rel=1e-12)
+            gradient = torch.zeros_like(one)
+            for place in peaks:
+                gradient[place] = 1
+            assert torch.equal(category.grad[b, c], gradient)
+    assert fewer > 0
+
+
 def test_peak_mask_is_equation_2(maps: tuple[Tensor, Tensor, Tensor]) -> None:
     category, _, counts = maps
     mask = countseg.peak_mask(category.requires_grad_(), counts)

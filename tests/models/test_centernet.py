@@ -18,7 +18,7 @@ from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 
 COMPACT = {"backbone": "mobilenetv3_small_100", "width": 32, "head_width": 32}
-LOSSES = ["focal", "mask_focal", "mask_focal_poly"]
+LOSSES = ["focal", "mask_focal", "mask_focal_poly", "mask_focal_weighted"]
 
 
 def perfect(boxes: torch.Tensor, size: tuple[int, int]) -> CenterNetOutput:

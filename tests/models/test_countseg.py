@@ -12,6 +12,7 @@ import torch
 from rendered_spots import Render
 from torch import Tensor, nn
 
+from fastcount.losses import countseg as losses
 from fastcount.models import Target, create_model
 from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.countseg import CountSeg, CountSegOutput
@@ -114,6 +115,30 @@ def test_the_class_branch_learns_from_its_loss_alone() -> None:
     model.loss(output, labelled([0, 1], [1] * 6))["loss"].backward()
     assert all(p.grad is None or not p.grad.any() for p in model.category.parameters())
     assert all(p.grad is not None and p.grad.any() for p in model.density[2].parameters())
+
+
+def test_public_form() -> None:
+    """Its count is the mean of what the branch draws; the losses but for that are the same."""
+    images, truth = torch.rand(1, 3, 96, 128), labelled([0, 0, 1])
+    found = {}
+    for form in ("paper", "public"):
+        torch.manual_seed(0)
+        model = small(classes=("a", "b"), form=form).eval()
+        found[form] = model, model(images)
+    (paper, output), (public, other) = found.values()
+    torch.testing.assert_close(other.density, output.density / 12)
+    torch.testing.assert_close(
+        public.loss(other, truth)["mse"],
+        losses.count_mse_loss(output.density.mean(dim=(2, 3)), public.target_counts(truth)),
+    )
+    mask = losses.peak_mask(output.category, paper.target_counts(truth), "public")
+    spatial = losses.spatial_positive_loss(output.density, mask, paper.target_counts(truth))
+    torch.testing.assert_close(public.loss(other, truth)["spatial"], spatial)
+    (counted,) = public.decode(other)
+    assert counted.density is not None
+    assert counted.count == pytest.approx(float(counted.density.sum()), abs=1e-6)
+    with pytest.raises(ValueError, match="form: need paper or public, got 'mean'"):
+        small(form="mean")
 
 
 def test_counts_by_class() -> None:

@@ -15,6 +15,7 @@ from fastcount.models import Target, create_model
 from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.deepcount import DeepCount, DeepCountOutput, branch_stride
 from fastcount.models.profile import Profile, profile_model
+from fastcount.runtime.tiling import plan
 
 MAPS = {1: (48, 64), 2: (24, 32), 3: (12, 16), 4: (6, 8), 5: (3, 4)}
 
@@ -43,6 +44,16 @@ def test_backbone_cost_and_size() -> None:
     printed = ["3624", "906", "906", "226", "226", "57", "57", "14", "14", "3", "0.001"]
     ours = [x.mmacs for x in profile.layers if not x.name.startswith("backbone.")]
     assert [f"{x:.3f}" if x < 1 else f"{x:.0f}" for x in ours] == printed
+
+
+def test_tiles() -> None:
+    """The paper divides a picture; its public code resizes it first."""
+    assert plan((600, 900), DeepCount(width=1 / 32).tiling).scaled == (600, 900)
+    assert len(plan((600, 900), DeepCount(width=1 / 32).tiling)) == 4
+    resized = DeepCount(width=1 / 32, tiles="grid")
+    assert plan((600, 900), resized.tiling).scaled == (768, 1024)
+    with pytest.raises(ValueError, match="tiles: need divide or grid, got 'overlap'"):
+        DeepCount(width=1 / 32, tiles="overlap")  # type: ignore[arg-type]
 
 
 def test_branch_costs(full: Profile) -> None:
@@ -242,11 +253,6 @@ def test_wrong_arguments() -> None:
         create_model("deepcount", loss="mine")
     with pytest.raises(ValueError, match="keep: branch 2 is not attached; attached are 5"):
         small((5,)).detach_branches(2)
-
-
-def test_pictures_of_any_size_are_counted_in_tiles() -> None:
-    tiling = DeepCount.tiling
-    assert (tiling.mode, tiling.tile) == ("grid", (384, 512))
 
 
 def test_compiles_in_one_graph() -> None:

@@ -152,6 +152,31 @@ def test_soft_counts_look_as_far_as_the_last_gaussian() -> None:
         torch.testing.assert_close(found.detected, expected.squeeze(1))
 
 
+def test_soft_count_of_the_public_code() -> None:
+    torch.manual_seed(0)
+    features = torch.rand(2, 16, 24, 24)
+    head = KeypointHead(16, (1, 2), 8, form="public").eval()
+    found = head(features)
+    assert head.window == 3
+    _, expected = soft_count(torch.sigmoid(found.heatmaps[-1] - 0.4), kernel_size=3)
+    torch.testing.assert_close(found.detected, expected.squeeze(1))
+    for name in ("leaf_detection", "leaf_joint"):
+        with pytest.raises(ValueError, match="soft_count: need paper or public, got 'sum'"):
+            small(name, soft_count="sum")
+
+
+def test_a_leaf_is_one_point() -> None:
+    """Of two peaks in one window of the soft count one is active, and one is a point."""
+    head = KeypointHead(16, (3,), 8)
+    heatmap = torch.zeros(1, 1, 24, 24)
+    heatmap[0, 0, 8, 8], heatmap[0, 0, 8, 11], heatmap[0, 0, 20, 4] = 1.0, 0.95, 0.3
+    ((points, scores),) = head.points(heatmap, 0.4)
+    assert points.tolist() == [[64.0, 64.0]]
+    assert scores.tolist() == [1.0]
+    heatmap[0, 0, 8, 11], heatmap[0, 0, 8, 12] = 0.0, 0.95  # beyond the window
+    assert len(head.points(heatmap, 0.4)[0][0]) == 2
+
+
 def test_one_heat_map_and_no_averages() -> None:
     """Rows 3 and 4 of the paper's Figure 3."""
     single = small("leaf_detection", radii=(3,))

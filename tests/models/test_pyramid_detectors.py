@@ -25,7 +25,7 @@ COMPACT: dict[str, dict[str, Any]] = {
     "yolov5": {"size": "n"},
     "faster_rcnn": {"levels": [2, 3, 4], "channels": 16, "anchor_scale": 4.0, "proposals": 200},
 }
-MASKED = ["focal", "mask_focal", "mask_focal_poly"]
+MASKED = ["focal", "mask_focal", "mask_focal_poly", "mask_focal_weighted"]
 CASES = [
     *[("fcos", loss) for loss in MASKED],
     *[("retinanet", loss) for loss in MASKED],

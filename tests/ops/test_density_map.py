@@ -327,3 +327,11 @@ def test_compiles_without_a_graph_break() -> None:
         torch.testing.assert_close(compiled(points, sigma), twice(points, sigma))
     with pytest.raises(RuntimeError, match="points must be finite"):
         compiled(torch.full((5, 2), float("nan")), torch.ones(5))
+
+
+def test_sigma_follows_the_points_to_another_device() -> None:
+    points = torch.rand(3, 2)
+    sigma = ops.adaptive_sigma(torch.rand(3, 2) * 9)
+    assert ops.density_map(points, (5, 6), sigma=sigma, device="meta").device.type == "meta"
+    with pytest.raises(ValueError, match="sigma is on meta, the points on cpu"):
+        ops.density_map(points, (5, 6), sigma=sigma.to("meta"))

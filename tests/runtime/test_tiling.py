@@ -116,7 +116,26 @@ def test_resize_fits_the_tile_in_proportion() -> None:
     assert plan((1, 100_000), tiling).scaled == (1, 1333)
 
 
-@pytest.mark.parametrize("mode", ["grid", "resize"])
+@pytest.mark.parametrize("size", [(384, 512), (385, 1), (700, 1100)])
+def test_divide_cuts_the_picture_as_it_is(size: tuple[int, int]) -> None:
+    tiling = Tiling(mode="divide", tile=(384, 512), fill=(1, 2, 3))
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    cuts = plan(size, tiling)
+    assert cuts.scaled == size
+    assert len(cuts) == -(-size[0] // 384) * -(-size[1] // 512)
+    again = np.zeros_like(picture)
+    for window in cuts.windows():
+        tile = cut(picture, cuts, window, tiling.fill)
+        assert tile.shape == (384, 512, 3)
+        rows, columns = window.rows, window.columns
+        height, width = rows.high - rows.low, columns.high - columns.low
+        again[rows.low : rows.high, columns.low : columns.high] = tile[:height, :width]
+        assert (tile[height:] == (1, 2, 3)).all()
+        assert (tile[:, width:] == (1, 2, 3)).all()
+    assert np.array_equal(again, picture)
+
+
+@pytest.mark.parametrize("mode", ["divide", "grid", "resize"])
 def test_a_fixed_input_size_cannot_be_overridden(mode: str) -> None:
     with pytest.raises(ValueError, match="tile: this model takes"):
         plan((10, 10), Tiling(mode=mode), tile=512)  # type: ignore[arg-type]

@@ -8,19 +8,26 @@ from torch import Tensor
 
 from fastcount.ops import heatmap_focal_loss, mask_focal_loss
 
-FocalName = Literal["focal", "mask_focal", "mask_focal_poly"]
+FocalName = Literal["focal", "mask_focal", "mask_focal_poly", "mask_focal_weighted"]
 
 # (gamma, beta): the best of tables 2 to 4 of Zhong et al.; those of CenterNet for "focal".
 _EXPONENTS: dict[str, tuple[float, float]] = {
     "focal": (2.0, 4.0),
     "mask_focal": (4.0, 0.25),
     "mask_focal_poly": (4.0, 0.5),
+    "mask_focal_weighted": (4.0, 0.5),
+}
+
+_POLY: dict[str, bool | Literal["weighted"]] = {
+    "mask_focal_poly": True,
+    "mask_focal_weighted": "weighted",
 }
 
 
 class FocalChoice:
-    """``loss``: ``"focal"`` (eq. 2, eq. 3 on a heat map), ``"mask_focal"`` (eq. 6) or
-    ``"mask_focal_poly"`` (eq. 7), of Zhong et al., Mask Focal Loss.
+    """``loss``: ``"focal"`` (eq. 2, eq. 3 on a heat map), ``"mask_focal"`` (eq. 6),
+    ``"mask_focal_poly"`` (eq. 7) or ``"mask_focal_weighted"`` (eq. 7 with p^beta before both of
+    its terms), of Zhong et al., Mask Focal Loss.
 
     ``gamma``, ``beta``: the exponents; None takes the paper's best for that loss. ``epsilon``: of
     eq. 10, how narrow the kernels of a heat map are. The paper's 6 makes sigma a third of a
@@ -75,7 +82,7 @@ class FocalChoice:
                 mask=mask,
                 gamma=self.gamma,
                 beta=self.beta,
-                poly=self.name == "mask_focal_poly",
+                poly=_POLY.get(self.name, False),
                 from_logits=True,
                 normalizer=normalizer,
                 reduction=reduction,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from torch.nn.functional import leaky_relu
 
 from fastcount import ops
 from fastcount.models.base import Target
+
+SoftCountForm = Literal["paper", "public"]
 
 LAYERS = 4
 
@@ -34,26 +37,38 @@ class KeypointHead(nn.Module):
     final heat map, a 3x3 ReLU convolution to one map, reads the fourth convolution; those before
     it read the first, the second and so on: four radii give every convolution one, as in the
     paper; the public code's five are 3, 7, 5, 5, 3; a single one means no intermediate loss.
-    ``window``: cells a side of the soft count's windows, odd; None: the final Gaussian's.
+    ``window``: cells a side of the soft count's windows, odd; None: the final Gaussian's, as in
+    the paper, or 3 as in the public code. ``form``: ``"paper"`` or ``"public"``, of the soft count.
 
-    The soft count is eq. 5, spatial softmax over 3x3 cells and a smooth step, summed: see
-    :func:`fastcount.ops.soft_count`.
+    The soft count is eq. 5, spatial softmax over windows and a smooth step, summed: see
+    :func:`fastcount.ops.soft_count`. The public code takes sigmoid(P - 0.4) for the heat map P
+    before it.
 
     ``forward``: (B, ``channels``, h, w) of stride ``stride`` to :class:`Keypoints`. Raises
     ``ValueError`` for radii of another number or below 1.
     """
 
     def __init__(
-        self, channels: int, radii: Sequence[int], stride: int, *, window: int | None = None
+        self,
+        channels: int,
+        radii: Sequence[int],
+        stride: int,
+        *,
+        window: int | None = None,
+        form: SoftCountForm = "paper",
     ) -> None:
         super().__init__()
+        if form not in get_args(SoftCountForm):
+            raise ValueError(f"soft_count: need paper or public, got {form!r}")
         if not 1 <= len(radii) <= LAYERS + 1 or min(radii) < 1:
             raise ValueError(
                 f"radii: need 1 to {LAYERS + 1} whole numbers of cells, at least 1 each, "
                 f"got {radii!r}"
             )
         self.radii, self.stride = tuple(radii), stride
-        self.window = 2 * self.radii[-1] + 1 if window is None else window
+        self.form = form
+        usual = 2 * self.radii[-1] + 1 if form == "paper" else 3
+        self.window = usual if window is None else window
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True))
             for _ in range(LAYERS)
@@ -76,7 +91,8 @@ class KeypointHead(nn.Module):
             self._rectified(convolution(source))
             for convolution, source in zip(self.heatmaps, sources, strict=True)
         )
-        _, detected = ops.soft_count(heatmaps[-1], kernel_size=self.window)
+        last = heatmaps[-1] if self.form == "paper" else torch.sigmoid(heatmaps[-1] - 0.4)
+        _, detected = ops.soft_count(last, kernel_size=self.window)
         return Keypoints(heatmaps, maps[-1].mean(dim=(2, 3)), detected.squeeze(1))
 
     def _rectified(self, heatmap: Tensor) -> Tensor:
@@ -114,9 +130,11 @@ class KeypointHead(nn.Module):
     def points(self, heatmap: Tensor, least: float) -> list[tuple[Tensor, Tensor]]:
         """For each picture the peaks of (B, 1, h, w): x, y (N, 2) in its pixels, and heights (N,).
 
-        A target's point is rounded to cell x / stride, so a cell stands for x = cell * stride.
+        A peak is the highest cell of the soft count's window around it, where eq. 5's map can be
+        active; those below its threshold of 0.8 hardly take part in the soft count. A target's
+        point is rounded to cell x / stride, so a cell stands for x = cell * stride.
         """
-        peaks = ops.find_peaks(heatmap.float(), kernel_size=3, threshold=least)
+        peaks = ops.find_peaks(heatmap.float(), kernel_size=self.window, threshold=least)
         return [
             (peaks.points[peaks.batch == i] * self.stride, peaks.scores[peaks.batch == i])
             for i in range(len(heatmap))
