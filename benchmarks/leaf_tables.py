@@ -8,7 +8,8 @@ steps; its checkpoint is chosen on a validation split of ``--train``, and what i
 measured on ``--test`` alone. The detectors learn from ``--points`` besides. Rows 4 to 6 of
 Table 3 are one network, fused in three ways. The paper's numbers are of other data (CVPPP leaf
 counting, A4 and A1) and stand there to compare directions, not values. Stopped and started again
-it goes on where it was.
+it goes on where it was. The paper's four-fold cross validation is four such tables, N from 1 to 4:
+``--train "SPEC&not_fold=N/4" --test "SPEC&fold=N/4"``.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ from typing import Any, Literal, Union
 from urllib.parse import parse_qsl
 
 from fastcount.data.base import CountingDataset
+from fastcount.data.folds import Fold, parse_fold
 
+_FOLDS = ("fold", "not_fold")
 # Readers are imported when first asked for: nobody pays for the formats of others.
 _READERS = {
     "ara2013_rosettes": "rosettes:AraRosettes",
@@ -55,7 +57,9 @@ def open_dataset(spec: str) -> CountingDataset:
 
     ``PATH`` is the folder (or file) as unpacked, ``~`` meaning home; options are the keyword
     arguments of the reader, numbers and true/false as written, other characters than letters
-    and digits percent-encoded where needed. Raises ``ValueError`` for an unknown name or option,
+    and digits percent-encoded where needed. Besides those of its reader every data set has
+    ``fold=2/4``, the second of four folds, and ``not_fold=2/4``, the other three; see
+    :class:`~fastcount.data.folds.Fold`. Raises ``ValueError`` for an unknown name or option,
     listing those that exist, and :class:`DatasetError` where the files are not as expected.
     """
     head, _, query = spec.partition("?")
@@ -68,7 +72,10 @@ def open_dataset(spec: str) -> CountingDataset:
     module, _, attribute = _READERS[name].partition(":")
     reader = getattr(import_module(f"fastcount.data.{module}"), attribute)
     options = _options(name, reader, query)
+    folds = {key: parse_fold(options.pop(key)) for key in _FOLDS if key in options}
     dataset: CountingDataset = reader(Path(path).expanduser(), **options)
+    for key, (number, count) in folds.items():
+        dataset = Fold(dataset, number, count, others=key == "not_fold")
     return dataset
 
 
@@ -79,7 +86,7 @@ def _options(name: str, reader: type[CountingDataset], query: str) -> dict[str, 
         parameter.name: hints[parameter.name]
         for parameter in inspect.signature(reader).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
-    }
+    } | dict.fromkeys(_FOLDS, str)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
@@ -87,9 +94,7 @@ def _options(name: str, reader: type[CountingDataset], query: str) -> dict[str, 
     options: dict[str, Any] = {}
     for key, text in pairs:
         if key not in known:
-            raise ValueError(
-                f"{name} has no option {key!r}; it has {', '.join(sorted(known)) or 'none'}"
-            )
+            raise ValueError(f"{name} has no option {key!r}; it has {', '.join(sorted(known))}")
         if key in options:
             raise ValueError(f"option {key!r} of {name} is given twice")
         options[key] = _convert(f"{name}: {key}", known[key], text)

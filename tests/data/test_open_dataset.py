@@ -20,7 +20,7 @@ def test_unknown_name_lists_the_known(spec: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("kin=cells", "count, kind, least, pictures, seed, size"),
+        ("kin=cells", "count, fold, kind, least, not_fold, pictures, seed, size"),
         ("kind=dogs", "one of cells, crowd"),
         ("count=many", "count must be a whole number"),
         ("count=1&count=2", "twice"),
