@@ -20,7 +20,8 @@ class Fold(CountingDataset):
     across data sets, and adding pictures moves no other picture. Folds are about equally large.
     Every picture is decoded once; one that cannot be read goes by its name.
 
-    Raises ``ValueError`` for fewer than two folds, a number beyond them and a fold without pictures.
+    Raises ``ValueError`` for fewer than two folds, a number beyond them and a fold without
+    pictures.
     """
 
     def __init__(
