@@ -12,7 +12,7 @@ def as_polygon(polygon: ArrayLike) -> Array:
     """(K, 2) float64 corners, K >= 3, not closed; a repeated last corner is dropped.
 
     Raises ``ValueError`` for another shape, for values that are not finite, and for a polygon
-    two of whose edges cross: what it encloses would be a matter of taste.
+    that goes round twice or two of whose edges cross: what it encloses would be a matter of taste.
     """
     corners = np.asarray(polygon, dtype=np.float64)
     if corners.ndim == 2 and len(corners) > 3 and (corners[0] == corners[-1]).all():
@@ -23,6 +23,10 @@ def as_polygon(polygon: ArrayLike) -> Array:
         )
     if not np.isfinite(corners).all():
         raise ValueError("polygon: its corners must be finite numbers")
+    following = np.roll(corners, -1, axis=0)
+    edges = np.concatenate([corners, following], axis=1)[(corners != following).any(axis=1)]
+    if len(np.unique(edges, axis=0)) < len(edges):
+        raise ValueError("polygon: walks along one of its edges twice; list each corner once")
     crossing = _crossing(corners)
     if crossing is not None:
         raise ValueError(

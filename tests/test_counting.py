@@ -120,8 +120,10 @@ def crosses(polygon: list[tuple[int, int]]) -> bool:
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=4, max_size=7))
 def test_crossing_edges_are_found(polygon: list[tuple[int, int]]) -> None:
     open_polygon = polygon[:-1] if polygon[0] == polygon[-1] else polygon
-    if crosses(open_polygon):
-        with pytest.raises(ValueError, match="cross"):
+    edges = list(zip(open_polygon, [*open_polygon[1:], open_polygon[0]], strict=True))
+    walked = [edge for edge in edges if edge[0] != edge[1]]
+    if crosses(open_polygon) or len(set(walked)) < len(walked):
+        with pytest.raises(ValueError, match=r"cross|twice"):
             as_polygon(polygon)
     else:
         assert as_polygon(polygon).tolist() == [list(corner) for corner in open_polygon]
@@ -236,3 +238,12 @@ def test_overlay_of_tiny_pictures(size: tuple[int, int]) -> None:
 def test_overlay_wants_the_same_picture() -> None:
     with pytest.raises(ValueError, match="pass the picture that was counted"):
         Counting(0, (30, 37)).overlay(Image.new("RGB", (30, 37)))
+
+
+def test_a_polygon_walked_round_twice_is_refused() -> None:
+    square = [(1, 1), (5, 1), (5, 5), (1, 5)]
+    with pytest.raises(ValueError, match="walks along one of its edges twice"):
+        as_polygon([*square, *square])
+    assert len(as_polygon([(1, 1), (1, 1), *square])) == 6  # standing still is no walk
+    keyhole = [(0, 0), (9, 0), (9, 9), (0, 9), (0, 0), (3, 3), (3, 6), (6, 6), (6, 3), (3, 3)]
+    assert len(as_polygon(keyhole)) == 10  # in and out on one line

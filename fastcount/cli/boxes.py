@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, say
+from fastcount.cli.messages import FAILED, WRONG_USAGE, check_writable, leave, say
 from fastcount.cli.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ def boxes(
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
     assert out is not None
+    if out.is_dir():
+        leave(f"--out {out}: is a folder; name a file", WRONG_USAGE)
+    check_writable(out.parent, f"--out {out}")
+    if overlay is not None:
+        check_writable(overlay, f"--overlay {overlay}")
     found: list[Floats | None] = []
     sizes: list[tuple[int, int] | None] = []
     overlays = overlay_names([Input(name) for name in data.ids])
@@ -137,7 +142,11 @@ def _draw(data: CountingDataset, presets: Path | None, port: int) -> None:
         raise ValueError("--page: name the file for the boxes, --presets FILE")
     if not len(data):
         raise ValueError("the data set holds no pictures; check its path and options")
-    with PresetsServer(data, presets, port) as server:
+    try:
+        server = PresetsServer(data, presets, port)
+    except OSError as error:
+        raise ValueError(f"--port {port}: cannot be listened at ({error}); take another") from error
+    with server:
         say(f"draw at {server.url} (Done there, or Ctrl-C here, when you are)")
         try:
             server.serve_forever()

@@ -109,11 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected JSON")
             return
-        length = int(self.headers.get("Content-Length", 0))
-        if not 0 < length <= _LARGEST:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long")
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or not 0 < int(length) <= _LARGEST:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long, or of no known length")
             return
-        body = self.rfile.read(length)
+        body = self.rfile.read(int(length))
         deeds = {
             "/preview": self.server.preview,
             "/presets": self.server.presets,

@@ -16,6 +16,7 @@ from fastcount.cli.inputs import Input, expand, overlay_names
 from fastcount.cli.messages import (
     FAILED,
     WRONG_USAGE,
+    check_writable,
     json_text,
     leave,
     print_columns,
@@ -87,7 +88,7 @@ def count(
     zones = [parse_zone(text) for text in zone or []]
     inputs, failed = expand(paths)
     if out is not None:
-        _check_writable(out)
+        check_writable(out, f"--out {out}")
     entries: list[dict[str, Any]] = []
     for argument, reason in failed:
         say(reason)
@@ -134,6 +135,9 @@ def load_counter(model: str, device: str | None, tile: int | None = None) -> Cou
     try:
         counter = load(model, device=device)
         plan((1 << 20, 1 << 20), counter.engine.tiling, tile)  # so that a bad tile shows here
+        largest = getattr(counter.engine, "largest_tile", None)
+        if tile is not None and largest is not None and tile > min(largest):
+            raise ValueError(f"tile: this model was exported for {largest[0]}x{largest[1]}")
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
     except (ImportError, RuntimeError) as error:
@@ -187,18 +191,6 @@ def _count_one(
             entry["error"] = f"--out: {overlay} cannot be written ({error})"
             say(entry["error"])
     return entry
-
-
-def _check_writable(out: Path) -> None:
-    """Leaves with 2 where nothing can be written: before counting, not behind it."""
-    import tempfile
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
 
 
 def _save(entries: list[dict[str, Any]], out: Path) -> str:

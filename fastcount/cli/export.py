@@ -165,6 +165,12 @@ def _export(
         leave(str(error), WRONG_USAGE)
     print_table(written.parity.table())
     say(f"wrote {written.path}, {written.size / 1e6:.1f} MB{note}")
+    moved = written.parity.moved
+    if moved is not None and abs(moved) >= 0.0005:
+        say(
+            f"tiles of that size alone change what the model counts on these pictures by "
+            f"{100 * moved:+.1f} %: without --size they are cut as it was trained for"
+        )
 
 
 def _divided(calibration: list[Picture]) -> tuple[list[Picture], list[Picture]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import sys
@@ -58,11 +59,13 @@ def expand(arguments: list[str]) -> tuple[list[Input], list[tuple[str, str]]]:
     earlier. A pattern such as ``**/*.jpg`` is expanded where the shell has not done so.
     """
     found: dict[str, str] = {}  # by the whole path, so that no picture counts twice
+    resolved = functools.cache(Path.resolve)
     failed: list[tuple[str, str]] = []
 
     def take(*names: str) -> None:
         for name in names:
-            found.setdefault(str(Path(name).absolute()) if name else name, name)
+            place = Path(name)
+            found.setdefault(str(resolved(place.parent) / place.name) if name else name, name)
 
     for argument in arguments:
         if argument == "-" or Input(argument).is_address:

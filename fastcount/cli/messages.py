@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
 
 FAILED = 1
@@ -24,6 +26,21 @@ def leave(text: str, code: int) -> NoReturn:
     """Says why, and ends the command with the exit status ``code``."""
     say(text)
     raise typer.Exit(code)
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Leaves with 2 where nothing can be written: before the work, not behind it. Makes the folder.
+
+    ``option``: as the user gave it, ``--out DIR`` say.
+    """
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        leave(f"{option}: cannot be written ({error})", WRONG_USAGE)
 
 
 def print_table(*parts: RenderableType) -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, say
+from fastcount.cli.messages import (
+    FAILED,
+    WRONG_USAGE,
+    check_writable,
+    leave,
+    print_json,
+    say,
+)
 from fastcount.cli.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -54,6 +61,7 @@ def targets(
         data = open_dataset(dataset)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
+    check_writable(out, f"--out {out}")
     stems = unique_stems([Input(name) for name in data.ids])
     entries: list[dict[str, Any]] = []
     with Waiting("drawing", len(data)) as waiting:

@@ -175,6 +175,13 @@ def boxes_for(points: Floats, presets: Floats | None, method: str, **options: An
     return boxes_at(points, guesses[method](points, **options))
 
 
+def _from(folder: Path, file: Path) -> str:
+    """The way to ``file`` from ``folder``, which may be reached by a link: ``..`` leads from where
+    it really is."""
+    place = file.parent.resolve() / file.name
+    return Path(os.path.relpath(place, folder.resolve())).as_posix()
+
+
 def coco_document(
     dataset: CountingDataset,
     boxes: Sequence[Floats | None],
@@ -194,7 +201,7 @@ def coco_document(
         images.append(
             {
                 "id": index + 1,
-                "file_name": Path(os.path.relpath(dataset.path(index), folder)).as_posix(),
+                "file_name": _from(folder, dataset.path(index)),
                 "height": size[0],
                 "width": size[1],
             }

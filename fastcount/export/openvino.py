@@ -13,6 +13,7 @@ from fastcount.export.run import Options, Subject, Written
 from fastcount.models.base import CountingModel
 from fastcount.runtime.description import Description, sidecar
 from fastcount.runtime.engine import Engine
+from fastcount.runtime.engines import import_openvino
 from fastcount.runtime.openvino_engine import OpenvinoEngine, has_bfloat16
 
 
@@ -70,9 +71,8 @@ def save(graph: bytes, path: Path, description: Description) -> None:
 
 def _openvino() -> Any:
     try:
-        import openvino
+        return import_openvino()
     except ImportError as error:
         raise ImportError(
             "openvino is not installed, and --openvino needs it: pip install openvino"
         ) from error
-    return openvino

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -71,8 +71,10 @@ class Exported(Engine, Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """One picture. ``tensors``: how far each output is off; ``places`` and ``strays``: how far
-    the objects are, in pixels, and how many have no counterpart; None where none are located."""
+    """One picture. ``count``: PyTorch's of the tiles that the exported model takes. ``tensors``:
+    how far each output is off; ``places`` and ``strays``: how far the objects are, in pixels, and
+    how many have no counterpart; None where none are located. ``own``: PyTorch's count of the
+    tiles that the model itself takes, where those are others."""
 
     picture: str
     count: float
@@ -80,6 +82,7 @@ class Row:
     tensors: dict[str, TensorError]
     places: TensorError | None = None
     strays: int | None = None
+    own: float | None = None
 
     @property
     def error(self) -> float:
@@ -111,6 +114,15 @@ class Parity:
     @property
     def passed(self) -> bool:
         return all(row.within(self.tolerance) for row in self.rows)
+
+    @property
+    def moved(self) -> float | None:
+        """By how much the exported size alone changes the counts of all pictures together, as a
+        share of them; None where tiles are the model's own."""
+        own = [row.own for row in self.rows if row.own is not None]
+        if not own:
+            return None
+        return sum(row.exported for row in self.rows) / max(sum(own), 1e-9) - 1
 
     def table(self) -> Table:
         """A line a picture, for a person."""
@@ -189,13 +201,13 @@ def compare(
         raise ValueError("pictures: need at least one to compare the exported model on")
     known, new = Counter(SameTiles(reference, exported)), Counter(exported)
     batch_size = exported.shape.batch or 1
-    return Parity(
-        tuple(
-            _row(name, known(picture, batch_size=batch_size), new(picture, batch_size=batch_size))
-            for name, picture in pictures
-        ),
-        tolerance,
-    )
+    rows = []
+    for name, picture in pictures:
+        row = _row(name, known(picture, batch_size=batch_size), new(picture, batch_size=batch_size))
+        if exported.shape.size is not None and exported.tiling != reference.tiling:
+            row = replace(row, own=Counter(reference)(picture).count)
+        rows.append(row)
+    return Parity(tuple(rows), tolerance)
 
 
 def _row(name: str, known: Counting, new: Counting) -> Row:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastcount.runtime.engines import import_onnxruntime
 from fastcount.runtime.exported import Inputs
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def _multiply(model: onnx.ModelProto, layers: Collection[str], factor: float) ->
 
 def _ranges(exact: Path, augmented: Path, inputs: Iterable[Inputs]) -> Any:
     """What every tensor that may be of 8 bits lies between on ``inputs``."""
+    import_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
 

@@ -95,6 +95,11 @@ class ExportedEngine(ABC):
         return self.description.model
 
     @property
+    def largest_tile(self) -> tuple[int, int] | None:
+        """(H, W) that the file was exported for, None for any."""
+        return self.shape.size
+
+    @property
     def tiling(self) -> Tiling:
         return self.description.tiling
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
+from fastcount.runtime.engines import import_onnxruntime
 from fastcount.runtime.exported import ExportedEngine, Inputs
 from fastcount.runtime.found import outputs_read, outputs_read_again
 
@@ -39,7 +40,7 @@ class OnnxEngine(ExportedEngine):
         threads: int | None = None,
     ) -> None:
         try:
-            import onnxruntime
+            onnxruntime = import_onnxruntime()
         except ImportError as error:
             raise ImportError(_NO_PACKAGE) from error
         path = Path(path)
@@ -81,8 +82,14 @@ class OnnxEngine(ExportedEngine):
         return self._read(self._outputs_again, self._inputs(parts=parts))
 
     def _read(self, names: list[str], inputs: Inputs) -> dict[str, NDArray[Any]]:
-        """What is not read is not computed."""
-        values = self._session.run(names, inputs, self._run)
+        """What is not read is not computed. Raises ``RuntimeError`` where it fails."""
+        try:
+            values = self._session.run(names, inputs, self._run)
+        except Exception as error:  # as above: of no class that says what it is
+            reason = str(error).splitlines()[0]
+            raise RuntimeError(
+                f"ONNX Runtime failed ({reason}); where memory ran out, count in smaller tiles"
+            ) from error
         return dict(zip(names, values, strict=True))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import read_sidecar
+from fastcount.runtime.engines import import_openvino
 from fastcount.runtime.exported import INPUT, PARTS, ExportedEngine
 from fastcount.runtime.found import outputs_read, outputs_read_again
 
@@ -28,7 +29,7 @@ class OpenvinoEngine(ExportedEngine):
 
     def __init__(self, path: str | os.PathLike[str], device: str | None = None) -> None:
         try:
-            import openvino
+            openvino = import_openvino()
         except ImportError as error:
             raise ImportError(
                 "openvino is not installed, and .xml files need it: pip install openvino"

@@ -106,7 +106,10 @@ def test_overlay_names_never_clash() -> None:
 
 def test_one_picture_named_twice_is_one(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
-    inputs, failed = expand(["a.png", "./a.png", str(pictures / "a.png"), "."])
+    (pictures / "link").symlink_to(pictures / "sub")
+    inputs, failed = expand(
+        ["a.png", "./a.png", "sub/../a.png", "link/../a.png", str(pictures / "a.png"), "."]
+    )
     assert [one.text for one in inputs] == ["a.png", "b.jpg", "sub/a.png"]
     assert failed == []
 

@@ -65,3 +65,11 @@ def test_wrong_usage(run, table: str, tmp_path: Path) -> None:
     code, _, err = run("targets", f"csv:{tmp_path / 'counts.csv'}", "--out", tmp_path / "maps")
     assert code == 1
     assert "has a count but no dots" in err
+
+
+def test_nothing_is_drawn_where_nothing_can_be_written(run, table: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, err = run("targets", table, "--out", tmp_path / "file/maps")
+    assert (code, out) == (2, "")
+    assert "file/maps: cannot be written" in err
+    assert "a.png" not in err

@@ -171,12 +171,28 @@ def test_a_broken_picture_does_not_end_the_command(
     assert found == {"b.png": [[6, 6], [12, 6]], "c.png": [[7, 7]]}
 
 
+def test_a_file_in_a_folder_reached_by_a_link(tmp_path: Path) -> None:
+    trees.picture(tmp_path / "pictures/a.png", (20, 30))
+    (tmp_path / "pictures/dots.csv").write_text("path,x,y\na.png,5,5\n")
+    (tmp_path / "far/away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far/away")
+    out = tmp_path / "link/b.json"
+    assert main(["boxes", f"csv:{tmp_path}/pictures/dots.csv", "--out", str(out)]) == 0
+    assert open_dataset(f"coco:{out}")[0]["image"].shape == (3, 20, 30)
+
+
 def test_command_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trees.shanghaitech(tmp_path, [[[2.0, 3]]])
     spec, out = f"shanghaitech:{tmp_path}?part=A&split=train", tmp_path / "b.json"
     assert main(["boxes", spec, "--out", str(out), "--low", "9", "--high", "3"]) == 2
     assert main(["boxes", spec, "--out", str(out), "--presets", str(tmp_path / "no.json")]) == 2
     assert main(["boxes", "nothing:x", "--out", str(out)]) == 2
+    (tmp_path / "file").write_text("")
+    for option in (["--out", f"{tmp_path}/file/b.json"], ["--out", str(tmp_path)]):
+        capsys.readouterr()
+        assert main(["boxes", spec, *option]) == 2
+        assert "--out" in capsys.readouterr().err
+    assert main(["boxes", spec, "--out", str(out), "--overlay", f"{tmp_path}/file/o"]) == 2
     assert not out.exists()
     (tmp_path / "counts.json").write_text(
         json.dumps([{"path": "part_A/train_data/images/IMG_1.jpg", "count": 3}])

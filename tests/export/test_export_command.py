@@ -54,9 +54,13 @@ def test_export(
     assert "TOO FAR" not in told.out
     assert "error, % of 10 or more" in told.out
     assert "wrote" in told.err
+    assert "tiles of that size alone change what the model counts" in told.err
 
     assert main(["count", picture, "--model", str(out / "spots.onnx"), "--json"]) == 0
     capsys.readouterr()
+    tiled = ["count", picture, "--model", str(out / "spots.onnx"), "--tile", "48"]
+    assert main(tiled) == 2
+    assert "exported for 32x48" in capsys.readouterr().err
 
     monkeypatch.setitem(fastcount.export.run.TOLERANCES, "fp16", Tolerance(-1.0, None))
     assert main([*arguments, "--half"]) == 1

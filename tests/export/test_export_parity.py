@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fastcount.counting import Counting
-from fastcount.export.parity import TOLERANCES, Parity, Tolerance, _row
+from fastcount.export.parity import TOLERANCES, Parity, Row, Tolerance, _row
 
 SIZE = (100, 100)
 POINTS = np.random.default_rng(0).uniform(0, 90, (200, 2)).astype(np.float32)
@@ -72,3 +72,9 @@ def test_table() -> None:
     for part in ("density: max", "places: max px", "strays", "map.png", "200.000", "ok"):
         assert part in text
     assert "TOO FAR" not in text
+
+
+def test_what_another_size_does_to_the_count_is_told() -> None:
+    rows = [Row("a", 103.0, 103.0, {}, own=100.0), Row("b", 4.0, 4.0, {}, own=5.0)]
+    assert Parity(tuple(rows), TOLERANCES["fp32"]).moved == pytest.approx(107 / 105 - 1)
+    assert Parity((Row("a", 1.0, 1.0, {}),), TOLERANCES["fp32"]).moved is None
