@@ -41,7 +41,8 @@ def evaluate(
     counts, COCO's AP, AP50 and AP75 where both have boxes, and, of a model that gives deviations,
     the coverage: the shares of the counts within one and two of them. Each picture is read once
     and counted in tiles, so memory does not grow.
-    Exit status: 0 done, 1 some pictures failed (the rest are measured), 2 wrong usage.
+    Exit status: 0 done, 1 some pictures failed or Ctrl-C came before them (the rest are measured),
+    2 wrong usage.
     """
     from fastcount.data import open_dataset
 
@@ -68,6 +69,11 @@ def evaluate(
             except (ValueError, OSError, RuntimeError, MemoryError) as error:
                 say(f"{data.ids[index]}: {error}")
                 failed += 1
+            except KeyboardInterrupt:  # what was measured is told
+                left = len(data) - index
+                say(f"stopped; {left} of {len(data)} pictures are not measured")
+                failed += left
+                break
             else:
                 predicted.append(counting.count)
                 true.append(truth.count)

@@ -13,6 +13,7 @@ import fastcount
 import fastcount.training
 from fastcount import shipped
 from fastcount.cli import doctor
+from fastcount.runtime.counter import Counter
 
 
 @pytest.fixture
@@ -64,6 +65,25 @@ def test_eval_goes_on_after_a_broken_picture(
     assert code == 1
     assert (report["n"], report["failed"]) == (0, 3)
     assert report["mae"] is report["rmse"] is report["game"] is None
+
+
+def test_what_was_measured_before_a_stop_is_told(
+    run_json, model_file: str, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, whole = run_json("eval", model_file, dataset, "--json")
+    assert code == 0
+    call, counted = Counter.__call__, []
+
+    def stop_at_the_second(self: Counter, *arguments: object, **options: object) -> object:
+        counted.append(1)
+        if len(counted) == 2:
+            raise KeyboardInterrupt
+        return call(self, *arguments, **options)
+
+    monkeypatch.setattr(Counter, "__call__", stop_at_the_second)
+    code, report = run_json("eval", model_file, dataset, "--json")
+    assert code == 1
+    assert (report["n"], report["failed"]) == (1, whole["n"] - 1)
 
 
 def test_eval_wrong_usage(run, model_file: str, dataset: str) -> None:
