@@ -33,8 +33,9 @@ def profile(
         leave(str(error), WRONG_USAGE)
     if result.left_out:
         say(
-            f"{result.left_out:,} parameters belong to layers that run on parts of a picture, as "
-            "often as it holds any (a second stage, a second look): they are not in the sum"
+            f"{result.left_out:,} parameters belong to layers that are not in the sum: they run on "
+            "parts of a picture, as often as it holds any (a second stage, a second look), or not "
+            "at all in the model's stage of training"
         )
     if as_json:
         print_json(result.to_dict())

@@ -44,8 +44,9 @@ class Layer:
 @dataclass(frozen=True)
 class Profile:
     """``params``: all parameters of the model. ``mmacs``: 10^6 MACs a picture, all ``layers``.
-    ``left_out``: parameters of layers that run elsewhere than in the model's ``forward``: the
-    second stage of Faster R-CNN, RAZ-Net's second look. How often those run the picture decides.
+    ``left_out``: parameters of layers that do not run in the model's ``forward``: the second stage
+    of Faster R-CNN and RAZ-Net's second look, which run as often as the picture decides, and the
+    branches that RAZ-Net's stage of training leaves alone.
     """
 
     params: int
@@ -59,9 +60,11 @@ class Profile:
         return sum(layer.mmacs for layer in chosen)
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"params", "mmacs", "layers": [{"name", "output", "mmacs", "params"}]}``, for JSON."""
+        """``{"params", "left_out", "mmacs", "layers": [{"name", "output", "mmacs", "params"}]}``,
+        for JSON."""
         return {
             "params": self.params,
+            "left_out": self.left_out,
             "mmacs": self.mmacs,
             "layers": [
                 {

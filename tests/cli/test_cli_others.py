@@ -98,6 +98,7 @@ def test_profile(run_json, run, model_file: str) -> None:
     assert code == 0
     assert report["params"] == pytest.approx(16.26e6, rel=1e-3)
     assert report["mmacs"] == pytest.approx(81_198, rel=1e-4)
+    assert report["left_out"] == 0
     assert sum(layer["mmacs"] for layer in report["layers"]) == pytest.approx(report["mmacs"])
     code, out, _ = run("profile", model_file, "--size", "64x64")
     assert code == 0
