@@ -73,7 +73,7 @@ def test_no_arithmetic_on_meta_gives_the_same() -> None:
 def test_json_form() -> None:
     profile = profile_model(Odd(), (12, 20))
     document = json.loads(json.dumps(profile.to_dict()))
-    assert set(document) == {"params", "mmacs", "layers"}
+    assert set(document) == {"params", "left_out", "mmacs", "layers"}
     assert document["params"] == profile.params
     assert document["mmacs"] == pytest.approx(profile.mmacs)
     assert document["layers"][0] == {
