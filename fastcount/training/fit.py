@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from lightning.pytorch.callbacks import (
     Timer,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from fastcount.data.base import CountingDataset
 from fastcount.files import atomic_write
@@ -36,6 +38,7 @@ from fastcount.shipped import shipped_names, shipped_path
 from fastcount.training.calibration import best_factor, best_std_factor
 from fastcount.training.checkpoints import WholeCheckpoints, checkpoint_to_go_on_from
 from fastcount.training.config import Config, load_config
+from fastcount.training.lock import only_one
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
 from fastcount.training.score_threshold import choose_score_threshold
@@ -50,7 +53,8 @@ def fit(
     again, to the same result as if it had not been stopped. The checkpoint is chosen on the
     validation split alone.
 
-    Raises ``ValueError`` for a bad configuration and ``OSError`` where files cannot be written.
+    Raises ``ValueError`` for a bad configuration and ``OSError`` where files cannot be written or
+    another process is training the run.
     """
     say = say or (lambda line: print(line, file=sys.stderr))
     config = load_config(path, overrides)
@@ -66,6 +70,21 @@ def fit(
         copy.deepcopy(model).scale_counts(1.0)  # so that a model that cannot says so now
     folder = Path(config.output) / config.name
     folder.mkdir(parents=True, exist_ok=True)
+    # The processes that a run on several devices starts are part of the first one's run.
+    first = getattr(rank_zero_only, "rank", 0) == 0
+    with only_one(folder, say) if first else nullcontext():
+        return _train(model, config, folder, path, overrides, say)
+
+
+def _train(
+    model: CountingModel,
+    config: Config,
+    folder: Path,
+    path: Path,
+    overrides: list[str] | None,
+    say: Callable[[str], None],
+) -> Path:
+    """:func:`fit` from where the run's folder is its own."""
     _same_run(config, folder)
     pictures = PicturesModule(config, model.tiling, config.sigma_knn or model.kernels)
     for dropped in pictures.dropped:
@@ -180,7 +199,7 @@ def _same_run(config: Config, folder: Path) -> None:
     text = repr(config)
     digest = hashlib.sha256(text.encode()).hexdigest()
     note = folder / "run.json"
-    if not note.exists() or not list(folder.glob("*.ckpt")):
+    if not note.exists() or not list(folder.glob("[!.]*.ckpt")):
         with atomic_write(note) as file:
             file.write(json.dumps({"sha256": digest, "config": text}, indent=1).encode())
         return
