@@ -24,6 +24,11 @@ class WholeCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, temporary)
 
 
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Those of the run in ``folder``, the last one first."""
+    return [path for path in (folder / "last.ckpt", folder / "best.ckpt") if path.exists()]
+
+
 def checkpoint_to_go_on_from(folder: Path, say: Callable[[str], None]) -> Path | None:
     """The last whole checkpoint of a run, None where it has none.
 
@@ -31,7 +36,7 @@ def checkpoint_to_go_on_from(folder: Path, say: Callable[[str], None]) -> Path |
     """
     for orphan in folder.glob(".*.ckpt"):  # of a run that was killed while it wrote
         orphan.unlink(missing_ok=True)
-    found = [path for path in (folder / "last.ckpt", folder / "best.ckpt") if path.exists()]
+    found = checkpoints_in(folder)
     for path in found:
         try:
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)

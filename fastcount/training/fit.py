@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import subprocess
 import sys
 import time
@@ -28,7 +26,6 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from fastcount.data.base import CountingDataset
-from fastcount.files import atomic_write
 from fastcount.models import CountingModel, create_model
 from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.parts.box_detector import BoxDetector
@@ -41,6 +38,7 @@ from fastcount.training.config import Config, load_config
 from fastcount.training.lock import only_one
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
+from fastcount.training.same_run import same_data, same_settings
 from fastcount.training.score_threshold import choose_score_threshold
 
 
@@ -85,8 +83,9 @@ def _train(
     say: Callable[[str], None],
 ) -> Path:
     """:func:`fit` from where the run's folder is its own."""
-    _same_run(config, folder)
+    same_settings(config, folder)
     pictures = PicturesModule(config, model.tiling, config.sigma_knn or model.kernels)
+    same_data(pictures.fingerprints, folder)
     for dropped in pictures.dropped:
         say(f"not used, its picture is in a held-out set: {dropped}")
     if config.start is not None:
@@ -189,28 +188,6 @@ def _begin_from(model: CountingModel, start: str, output: Path) -> None:
         model.load_state_dict(load_model(path).state_dict())
     except RuntimeError as error:
         raise ValueError(f"start: the weights in {path} do not fit the model: {error}") from None
-
-
-def _same_run(config: Config, folder: Path) -> None:
-    """A folder holds one run: refuses to go on with other settings than it began with.
-
-    One that left no checkpoint has not begun.
-    """
-    text = repr(config)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    note = folder / "run.json"
-    if not note.exists() or not list(folder.glob("[!.]*.ckpt")):
-        with atomic_write(note) as file:
-            file.write(json.dumps({"sha256": digest, "config": text}, indent=1).encode())
-        return
-    try:
-        known = json.loads(note.read_text())["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{note}: is damaged ({error}); remove the folder, or mend it") from error
-    if known != digest:
-        raise ValueError(
-            f"{folder}: holds a run with other settings; choose another name or remove the folder"
-        )
 
 
 def _choose_threshold(model: BoxDetector, pictures: PicturesModule) -> dict[str, float]:

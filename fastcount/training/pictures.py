@@ -8,7 +8,8 @@ import lightning
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from fastcount.data import open_dataset
-from fastcount.data.split import content_hashes, split_by_content
+from fastcount.data.base import CountingDataset
+from fastcount.data.split import content_hash, content_hashes, split_by_content
 from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Config
@@ -19,6 +20,7 @@ from fastcount.training.crops import (
     collate,
     whole_picture,
 )
+from fastcount.training.fingerprint import Fingerprint, fingerprint, truth_hash
 from fastcount.training.whole_pictures import WholePictures
 
 
@@ -27,7 +29,8 @@ class PicturesModule(lightning.LightningDataModule):
 
     A model whose ``tiling`` takes pictures whole is trained on whole ones instead of crops.
     Pictures whose content also occurs in a ``holdout`` set are used for neither; ``dropped``
-    lists them. ``kernels``: how wide the points' kernels are, None for the model's own width.
+    lists them. ``fingerprints``: of the rest, one a part. ``kernels``: how wide the points'
+    kernels are, None for the model's own width.
     """
 
     def __init__(
@@ -40,10 +43,13 @@ class PicturesModule(lightning.LightningDataModule):
             digest for spec in config.holdout for digest in content_hashes(open_dataset(spec))
         }
         self.parts: list[TrainingPictures] = []
+        self.fingerprints: list[Fingerprint] = []
         self.validation: dict[str, Subset[Any]] = {}
         for part in config.train:
             dataset = open_dataset(part.dataset)
-            hashes = content_hashes(dataset)
+            # A picture's truth right after its content: what is rendered is so once.
+            contents = [_content(dataset, i, held_out) for i in range(len(dataset))]
+            hashes = [digest for digest, _ in contents]
             bad = {i for i, digest in enumerate(hashes) if digest in held_out}
             self.dropped += [f"{part.dataset}: {dataset.ids[i]}" for i in sorted(bad)]
             train, validation = list(range(len(dataset))), list[int]()
@@ -54,6 +60,8 @@ class PicturesModule(lightning.LightningDataModule):
             train = [i for i in train if i not in bad]
             validation = [i for i in validation if i not in bad]
             self.parts.append(TrainingPictures(dataset, train, part, kernels))
+            sides = ([contents[i] for i in side] for side in (train, validation))
+            self.fingerprints.append(fingerprint(part.dataset, dataset.classes, *sides))
             if validation:
                 self.validation[_short_name(part.dataset, set(self.validation))] = Subset(
                     dataset,
@@ -97,6 +105,12 @@ class PicturesModule(lightning.LightningDataModule):
             )
             for subset in self.validation.values()
         ]
+
+
+def _content(dataset: CountingDataset, index: int, held_out: set[str]) -> tuple[str, str]:
+    """The hashes of a picture and of its truth; of one that is held out, the truth is not read."""
+    content = content_hash(dataset, index)
+    return content, "" if content in held_out else truth_hash(dataset, index)
 
 
 def _short_name(spec: str, taken: set[str]) -> str:

@@ -1,0 +1,109 @@
+"""A run goes on with the data that it began with, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastcount.models.checkpoint import load_model
+from fastcount.training.fit import fit
+
+RUN = """
+name: tiny
+model: {name: density_fpn, width: 16, depth: 1}
+train: [{dataset: "csv:FOLDER/dots.csv"}]
+validation: 0.3
+crop: [64, 64]
+batch_size: 2
+steps: 1
+validate_every: 1
+accelerator: cpu
+threads: 1
+output: FOLDER/runs
+"""
+REFUSED = "holds a run with other data: csv:"
+
+
+def add_pictures(folder: Path, numbers: range) -> None:
+    rng = np.random.default_rng(numbers.start)
+    table = folder / "dots.csv"
+    lines = [] if table.exists() else ["path,x,y"]
+    for number in numbers:
+        pixels = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        lines += [f"{number}.png,{x},{y}" for x, y in rng.integers(0, 63, (3, 2))]
+    with table.open("a") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    add_pictures(tmp_path, range(10))
+    (tmp_path / "run.yaml").write_text(RUN.replace("FOLDER", str(tmp_path)))
+    return tmp_path / "run.yaml"
+
+
+def test_other_data_are_refused_and_the_card_stays_true(config: Path) -> None:
+    folder = config.parent
+    model = fit(config)
+    written, table = model.read_bytes(), (folder / "dots.csv").read_text()
+    fit(config)  # the same data
+
+    add_pictures(folder, range(10, 20))
+    with pytest.raises(ValueError, match=REFUSED) as refused:
+        fit(config)
+    assert "had 7 pictures to train on and 3 for validation, now 13 and 7" in str(refused.value)
+    assert "choose another name, bring the old data back, or remove" in str(refused.value)
+
+    lines = table.splitlines()
+    (folder / "dots.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    with pytest.raises(ValueError, match="holds other pictures, or the same in another order"):
+        fit(config)
+
+    (folder / "dots.csv").write_text("\n".join([*lines[:-1], "9.png,1.5,2.5"]) + "\n")
+    with pytest.raises(ValueError, match="has other annotations of the same pictures"):
+        fit(config)
+    assert model.read_bytes() == written
+    assert load_model(model).card["pictures"] == {"dots.csv": 7}
+
+    (folder / "dots.csv").write_text(table)
+    fit(config)
+    fit(config, ["name=another"])
+
+
+def test_a_run_begun_before_data_were_noted_goes_on(config: Path) -> None:
+    note = fit(config).parent / "run.json"
+    known = json.loads(note.read_text())
+    del known["data"]
+    note.write_text(json.dumps(known))
+    told: list[str] = []
+    fit(config, say=told.append)
+    assert any("going on from" in line for line in told)
+    add_pictures(config.parent, range(10, 20))
+    with pytest.raises(ValueError, match=REFUSED):
+        fit(config)
+    note.write_text(json.dumps({**known, "data": [{"dataset": "csv"}]}))
+    with pytest.raises(ValueError, match=r"run\.json: is damaged"):
+        fit(config)
+
+
+def test_a_run_that_has_not_begun_may_have_other_data(config: Path) -> None:
+    with pytest.raises(ValueError, match="accelerator"):
+        fit(config, ["accelerator=nothing"])
+    add_pictures(config.parent, range(10, 12))
+    fit(config)
+
+
+def test_held_out_pictures_are_no_part_of_the_data(config: Path) -> None:
+    """Their annotations are not even read."""
+    folder = config.parent
+    (folder / "held.csv").write_text("path,count\n9.png,1\n")
+    override = [f"holdout=['csv:{folder / 'held.csv'}']"]
+    fit(config, override)
+    table = (folder / "dots.csv").read_text().splitlines()
+    (folder / "dots.csv").write_text("\n".join([*table, "9.png,5,5"]) + "\n")
+    fit(config, override)
