@@ -47,3 +47,9 @@ def checkpoint_to_go_on_from(folder: Path, say: Callable[[str], None]) -> Path |
     if found:
         raise ValueError(f"{folder}: its checkpoints are damaged; remove it to begin anew")
     return None
+
+
+def steps_done(checkpoint: Path) -> int:
+    """Steps of the optimiser that the run had taken when it wrote ``checkpoint``."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return int(state["global_step"])

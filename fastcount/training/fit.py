@@ -22,7 +22,7 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
     Timer,
 )
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from fastcount.data.base import CountingDataset
@@ -33,13 +33,19 @@ from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.shipped import shipped_names, shipped_path
 from fastcount.training.calibration import best_factor, best_std_factor
-from fastcount.training.checkpoints import WholeCheckpoints, checkpoint_to_go_on_from
+from fastcount.training.checkpoints import (
+    WholeCheckpoints,
+    checkpoint_to_go_on_from,
+    steps_done,
+)
 from fastcount.training.config import Config, load_config
 from fastcount.training.lock import only_one
+from fastcount.training.metrics_file import MetricsFile
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
 from fastcount.training.same_run import same_data, same_settings
 from fastcount.training.score_threshold import choose_score_threshold
+from fastcount.training.steps import Steps
 
 
 def fit(
@@ -112,8 +118,11 @@ def _train(
     last = ModelCheckpoint(
         folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
     )
+    stopped = checkpoint_to_go_on_from(folder, say)
+    if stopped is not None:
+        say(f"going on from {stopped}")
     timer = Timer()  # goes on counting where a stopped run left it
-    callbacks: list[Callback] = [best, last, timer, LearningRateMonitor()]
+    callbacks: list[Callback] = [Steps(), best, last, timer, LearningRateMonitor()]
     if config.ema:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     if sys.stderr.isatty():
@@ -130,7 +139,7 @@ def _train(
         log_every_n_steps=25,
         logger=[
             TensorBoardLogger(folder, name="", version="tensorboard"),
-            CSVLogger(folder, name="", version="csv"),
+            MetricsFile(folder / "csv" / "metrics.csv", steps_done(stopped) if stopped else 0),
         ],
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
@@ -138,9 +147,6 @@ def _train(
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    stopped = checkpoint_to_go_on_from(folder, say)
-    if stopped is not None:
-        say(f"going on from {stopped}")
     trainer.fit(
         module,
         datamodule=pictures,
