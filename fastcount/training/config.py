@@ -64,9 +64,9 @@ class Config:
     ``crop``: (height, width) of the crops in pixels; a model that takes pictures whole is trained
     on whole ones, of the size that it takes them at.
     ``batch_size``: crops a step and device. ``steps``: of the optimiser; every ``validate_every``
-    of them the validation pictures are counted and a checkpoint is written. ``optimizer``:
-    ``adamw``, whose ``weight_decay`` is apart from the gradient, ``adam`` or ``sgd`` with
-    ``momentum``, whose is part of it. ``lr``: learning rate, ``backbone_lr`` that of the
+    of them, and after the last, the validation pictures are counted and a checkpoint is written.
+    ``optimizer``: ``adamw``, whose ``weight_decay`` is apart from the gradient, ``adam`` or ``sgd``
+    with ``momentum``, whose is part of it. ``lr``: learning rate, ``backbone_lr`` that of the
     backbone's weights, both rising evenly over ``warmup`` steps, then, by ``schedule``, falling
     along half a ``cosine`` to 1 % or ``constant``. ``gradient_clip``: greatest norm of the
     gradient, 0 for any. ``ema``: decay of the running mean of the weights, which is what is kept; 0
