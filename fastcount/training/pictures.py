@@ -59,6 +59,11 @@ class PicturesModule(lightning.LightningDataModule):
                 )
             train = [i for i in train if i not in bad]
             validation = [i for i in validation if i not in bad]
+            if not train:
+                raise ValueError(
+                    f"holdout: holds every picture of {part.dataset} that there was to "
+                    "train on; leave it out of train, or what holds its pictures out of holdout"
+                )
             self.parts.append(TrainingPictures(dataset, train, part, kernels))
             sides = ([contents[i] for i in side] for side in (train, validation))
             self.fingerprints.append(fingerprint(part.dataset, dataset.classes, *sides))
