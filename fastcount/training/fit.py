@@ -92,6 +92,13 @@ def _train(
     same_settings(config, folder)
     pictures = PicturesModule(config, model.tiling, config.sigma_knn or model.kernels)
     same_data(pictures.fingerprints, folder)
+    if not pictures.validation:
+        if config.calibrate:
+            raise ValueError(
+                "calibrate: needs validation pictures, and there are none; give a data set of "
+                "train validate: true, or leave calibrate out"
+            )
+        say("no validation pictures: what the last step leaves is kept")
     for dropped in pictures.dropped:
         say(f"not used, its picture is in a held-out set: {dropped}")
     if config.start is not None:
@@ -164,7 +171,7 @@ def _train(
         error = None if score is None else float(score)
         card = _card(config, path, overrides, pictures, error)
         card["seconds"] = round(timer.time_elapsed())
-        if isinstance(model, BoxDetector):
+        if isinstance(model, BoxDetector) and pictures.validation:
             card |= _choose_threshold(model, pictures)
         if config.calibrate:
             card |= _calibrate(model, pictures)

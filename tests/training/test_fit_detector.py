@@ -51,3 +51,10 @@ def test_a_detector_learns_from_boxes_and_keeps_its_threshold(run: Path) -> None
     # As little as it has learnt, it counts best by some threshold, which is not the one it had.
     assert model.card["score_threshold"] == pytest.approx(float(model.score_threshold))
     assert model.card["score_threshold"] != pytest.approx(0.3)
+
+
+def test_without_validation_pictures_the_threshold_stays_as_it_was(run: Path) -> None:
+    dataset = f"{{dataset: 'coco:{run.parent}/boxes.json', validate: false}}"
+    model = load_model(fit(run, [f"train=[{dataset}]", "steps=1"]))
+    assert "score_threshold" not in model.card
+    assert float(model.score_threshold) == pytest.approx(0.3)

@@ -95,5 +95,10 @@ def test_a_run_stopped_after_its_last_validation_but_one_has_the_same_last(
 def test_without_validation_pictures_the_last_weights_are_kept(config: Path) -> None:
     dataset = "synthetic:?kind=cells&count=5&pictures=8&size=64"
     override = f"train=[{{dataset: '{dataset}', validate: false}}]"
-    model = fit(config, ["steps=3", "validate_every=2", override])
+    overrides = ["steps=3", "validate_every=2", override]
+    told: list[str] = []
+    model = fit(config, overrides, say=told.append)
     assert load_model(model).card["validation_error"] is None
+    assert any(line.startswith("no validation pictures: ") for line in told)
+    with pytest.raises(ValueError, match="calibrate: needs validation pictures"):
+        fit(config, [*overrides, "calibrate=true", "name=calibrated"])
