@@ -24,10 +24,12 @@ class BoxScores:
 
     The AP ranks detections that are too weak to count, too. So a detector under PyTorch is made to
     hand those out, and :meth:`counted` takes them off again. An exported one has its threshold in
-    its graph; what it hands out is what is ranked.
+    its graph; what it hands out is what is ranked. ``by_class``: whether a box must be found as
+    what it is, not only where it is.
     """
 
-    def __init__(self, counter: Counter) -> None:
+    def __init__(self, counter: Counter, *, by_class: bool = True) -> None:
+        self._by_class = by_class
         self._metric: BoxAP | None = _metric()
         self._threshold: float | None = None
         model: Any = getattr(counter.engine, "model", None)
@@ -43,7 +45,7 @@ class BoxScores:
         if counting.boxes is None or truth.boxes is None:
             self._metric = None
         elif self._metric is not None:
-            _note(self._metric, counting, truth)
+            _note(self._metric, counting, truth, self._by_class)
         if self._threshold is None or counting.scores is None:
             return counting
         return _kept(counting, counting.scores >= self._threshold)
@@ -65,11 +67,14 @@ def _metric() -> BoxAP | None:
         return None
 
 
-def _note(metric: BoxAP, counting: Counting, truth: Annotation) -> None:
+def _note(metric: BoxAP, counting: Counting, truth: Annotation, by_class: bool) -> None:
     import torch
 
     def tensors(item: Any, *names: str) -> list[dict[str, torch.Tensor]]:
-        return [{name: torch.as_tensor(getattr(item, name)) for name in names}]
+        found = {name: torch.as_tensor(getattr(item, name)) for name in names}
+        if not by_class:
+            found["labels"] = torch.zeros(len(found["boxes"]), dtype=torch.int64)
+        return [found]
 
     metric.update(tensors(counting, "boxes", "scores", "labels"), tensors(truth, "boxes", "labels"))
 

@@ -44,6 +44,7 @@ def evaluate(
     Exit status: 0 done, 1 some pictures failed or Ctrl-C came before them (the rest are measured),
     2 wrong usage.
     """
+    from fastcount.class_names import by_class, require_same_classes
     from fastcount.data import open_dataset
 
     try:
@@ -53,7 +54,14 @@ def evaluate(
     if not len(data):
         leave(f"{dataset}: holds no pictures; check its path and options", WRONG_USAGE)
     counter = load_counter(model, device, tile)
-    boxes = BoxScores(counter) if _has_boxes(data) else None
+    classes = counter.engine.classes
+    try:
+        require_same_classes(classes, data.classes, dataset)
+    except ValueError as error:
+        leave(str(error), WRONG_USAGE)
+    boxes = None
+    if _has_boxes(data):
+        boxes = BoxScores(counter, by_class=by_class(classes, data.classes))
     predicted: list[float] = []
     true: list[float] = []
     deviations: list[float] = []

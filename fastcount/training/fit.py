@@ -25,6 +25,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from fastcount.class_names import require_same_classes
 from fastcount.data.base import CountingDataset
 from fastcount.models import CountingModel, create_model
 from fastcount.models.checkpoint import load_model, save_model
@@ -91,6 +92,8 @@ def _train(
     """:func:`fit` from where the run's folder is its own."""
     same_settings(config, folder)
     pictures = PicturesModule(config, model.tiling, config.sigma_knn or model.kernels)
+    for part in pictures.parts:
+        require_same_classes(model.classes, part.dataset.classes, part.part.dataset)
     same_data(pictures.fingerprints, folder)
     if not pictures.validation:
         if config.calibrate:

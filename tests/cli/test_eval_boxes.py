@@ -103,6 +103,35 @@ def test_perfect_boxes_have_an_ap_of_one(detector: str, boxed: str) -> None:
     assert scores.result() == {"ap": 1.0, "ap50": 1.0, "ap75": 1.0}
 
 
+def test_classes_in_another_order_are_refused(
+    run: Callable[..., tuple[int, str, str]], detector: str, boxed: str
+) -> None:
+    table = Path(boxed.partition(":")[2])
+    document = json.loads(table.read_text())
+    document["categories"] = [{"id": 1, "name": "white"}, {"id": 2, "name": "red"}]
+    table.write_text(json.dumps(document))
+    code, out, err = run("eval", detector, boxed)
+    assert (code, out) == (2, "")
+    assert "classes: number 0 is red in the model [red, white] and white in coco:" in err
+
+
+def test_a_model_of_one_class_finds_boxes_of_any(detector: str, boxed: str) -> None:
+    pytest.importorskip("faster_coco_eval")
+    scores = BoxScores(fastcount.load(detector), by_class=False)
+    for index in range(3):
+        truth = open_dataset(boxed).annotation(index)
+        assert truth.boxes is not None
+        found = fastcount.Counting(
+            truth.count,
+            (64, 64),
+            boxes=truth.boxes,
+            scores=np.full(len(truth.boxes), 0.9, np.float32),
+            labels=np.zeros(len(truth.boxes), np.int64),
+        )
+        scores.counted(found, truth)
+    assert scores.result()["ap"] == 1.0
+
+
 def test_no_ap_without_the_package_or_without_boxes(
     detector: str, boxed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

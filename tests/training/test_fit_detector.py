@@ -58,3 +58,23 @@ def test_without_validation_pictures_the_threshold_stays_as_it_was(run: Path) ->
     model = load_model(fit(run, [f"train=[{dataset}]", "steps=1"]))
     assert "score_threshold" not in model.card
     assert float(model.score_threshold) == pytest.approx(0.3)
+
+
+def test_class_names_of_the_model_are_those_of_every_data_set(run: Path) -> None:
+    """The second of two YOLO sets counts its classes the other way round."""
+    specs = []
+    for name, names in (("one", "[spot, hole]"), ("two", "[hole, spot]")):
+        folder = run.parent / name
+        (folder / "images" / "train").mkdir(parents=True)
+        (folder / "labels" / "train").mkdir(parents=True)
+        for number in range(10):
+            picture = (run.parent / f"{number}.png").read_bytes()
+            (folder / "images" / "train" / f"{number}.png").write_bytes(picture)
+            (folder / "labels" / "train" / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+        (folder / "data.yaml").write_text(f"names: {names}\n")
+        specs.append(f"{{dataset: 'yolo:{folder}'}}")
+    options = "name: centernet, backbone: mobilenetv3_small_050, width: 8, head_width: 8"
+    model = f"model={{{options}, classes: [spot, hole]}}"
+    with pytest.raises(ValueError, match=r"^classes: number 0 is spot in the model.*yolo:.*two \["):
+        fit(run, [model, f"train=[{', '.join(specs)}]"])
+    assert fit(run, [model, f"train=[{specs[0]}]", "steps=1"]).is_file()
