@@ -25,10 +25,15 @@ def train(
     """
     from fastcount.training import run
 
-    overrides = [entry for entry in entries if "=" in entry]
-    configs = [Path(entry) for entry in entries if "=" not in entry]
+    # A file may have a = in its path, and an entry to replace is no file.
+    overrides = [entry for entry in entries if "=" in entry and not _is_file(entry)]
+    configs = [Path(entry) for entry in entries if entry not in overrides]
     if not configs:
-        leave("CONFIG: name at least one YAML file", WRONG_USAGE)
+        leave(
+            "CONFIG: name at least one YAML file; there is no file among "
+            f"{', '.join(overrides)}, so all are taken for KEY=VALUE",
+            WRONG_USAGE,
+        )
     for config in configs:
         if not config.is_file():
             leave(f"CONFIG: there is no file {config}", WRONG_USAGE)
@@ -40,3 +45,10 @@ def train(
         except (OSError, ImportError) as error:
             leave(str(error), FAILED)
         typer.echo(path)
+
+
+def _is_file(entry: str) -> bool:
+    try:
+        return Path(entry).is_file()
+    except OSError:  # longer than a name can be
+        return False

@@ -114,7 +114,12 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
     for an unknown or missing key, a value of the wrong kind or an unset variable.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: not UTF-8, byte {error.start} is {error.object[error.start]:#04x}; save it "
+            "as UTF-8"
+        ) from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {error}") from None
     if not isinstance(raw, dict):
@@ -151,6 +156,11 @@ def _check(config: Config, where: str) -> None:
             raise ValueError(f"{where}: {name} must be at least {least}, got {value}")
         if name in _BELOW and not value < _BELOW[name]:
             raise ValueError(f"{where}: {name} must be below {_BELOW[name]}, got {value}")
+    if config.validation == 0 and any(part.validate for part in config.train):
+        raise ValueError(
+            f"{where}: validation must be above 0, got {config.validation}; to train on all "
+            "pictures, give every data set of train validate: false"
+        )
     if config.threads is not None and config.threads < 1:
         raise ValueError(f"{where}: threads must be at least 1, got {config.threads}")
     if min(config.crop) < 1:

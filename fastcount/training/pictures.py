@@ -54,9 +54,15 @@ class PicturesModule(lightning.LightningDataModule):
             self.dropped += [f"{part.dataset}: {dataset.ids[i]}" for i in sorted(bad)]
             train, validation = list(range(len(dataset))), list[int]()
             if part.validate:
-                train, validation = split_by_content(
-                    dataset, config.validation, config.validation_seed, hashes=hashes
-                )
+                try:
+                    train, validation = split_by_content(
+                        dataset, config.validation, config.validation_seed, hashes=hashes
+                    )
+                except ValueError as error:
+                    raise ValueError(
+                        f"validation, validation_seed: {part.dataset}: {error}; or give the data "
+                        "set validate: false"
+                    ) from None
             train = [i for i in train if i not in bad]
             validation = [i for i in validation if i not in bad]
             if not train:

@@ -199,6 +199,27 @@ def test_train_hands_its_arguments_on(run, tmp_path: Path, monkeypatch: pytest.M
     assert "no such entry" in err
 
 
+def test_train_takes_a_file_with_an_equals_sign_for_a_file(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def fit(config: Path, overrides: list[str]) -> Path:
+        seen.append((config, overrides))
+        return Path("runs/x.safetensors")
+
+    monkeypatch.setattr(fastcount.training, "run", fit)
+    config = tmp_path / "lr=1" / "s.yaml"
+    code, out, err = run("train", config, "steps=3")
+    assert (code, out, seen) == (2, "", [])
+    assert f"there is no file among {config}, steps=3, so all are taken for KEY=VALUE" in err
+    config.parent.mkdir()
+    config.touch()
+    long = f"name={'x' * 5000}"
+    assert run("train", config, "steps=3", long)[0] == 0
+    assert seen == [(config, ["steps=3", long])]
+
+
 def test_version_and_help(run) -> None:
     assert run("--version")[:2] == (0, f"{fastcount.__version__}\n")
     code, out, _ = run("--help")

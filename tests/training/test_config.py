@@ -62,6 +62,7 @@ def test_environment_variables_are_expanded(write, monkeypatch) -> None:
         ("steps: true", "steps: expected int, got True"),
         ("batch_size: 0", "batch_size must be at least 1, got 0"),
         ("validation: 1.0", "validation must be below 1"),
+        ("validation: 0", "validation must be above 0, got 0.0; to train on all pictures, give"),
         ("crop: [0, 64]", "crop must be at least 1 pixel"),
         ("sigma_knn: {k: 3}", "sigma_knn: the key 'beta' is missing"),
         ("sigma_knn: {k: 3, beta: 0.3, low: 0}", "low and lone > 0"),
@@ -102,6 +103,18 @@ def test_missing_key_and_broken_yaml(write) -> None:
         load_config(write("a: [1,\n"))
     with pytest.raises(ValueError, match="key=value"):
         load_config(write(MINIMAL), ["steps"])
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes("# Zählung\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"run\.yaml: not UTF-8, byte 3 is 0xe4; save it as UTF-8"):
+        load_config(path)
+
+
+def test_without_validation_its_share_may_be_zero(write) -> None:
+    train = "train=[{dataset: 'synthetic:', validate: false}]"
+    assert load_config(write(MINIMAL), ["validation=0", train]).validation == 0
 
 
 def test_shipped_recipes_are_valid(monkeypatch) -> None:

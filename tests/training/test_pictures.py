@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fastcount.runtime.tiling import Tiling
@@ -32,3 +34,10 @@ def test_held_out_pictures_are_dropped_and_told() -> None:
 def test_a_held_out_set_that_leaves_nothing_to_train_on(validate: bool) -> None:
     with pytest.raises(ValueError, match=r"holdout: holds every picture of synthetic:.*=12 that"):
         PicturesModule(config(CELLS + "12", validate=validate), Tiling())
+
+
+def test_a_split_that_leaves_a_side_empty_names_the_keys() -> None:
+    one = replace(config(), train=(Part(CELLS + "1"),))
+    message = r"^validation, validation_seed: synthetic:.*=1: fraction 0.3 .* validate: false$"
+    with pytest.raises(ValueError, match=message):
+        PicturesModule(one, Tiling())
