@@ -28,11 +28,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from fastcount.class_names import require_same_classes
 from fastcount.data.base import CountingDataset
 from fastcount.models import CountingModel, create_model
-from fastcount.models.checkpoint import load_model, save_model
+from fastcount.models.checkpoint import save_model
 from fastcount.models.parts.box_detector import BoxDetector
 from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
-from fastcount.shipped import shipped_names, shipped_path
 from fastcount.training.calibration import best_factor, best_std_factor
 from fastcount.training.checkpoints import (
     WholeCheckpoints,
@@ -40,12 +39,14 @@ from fastcount.training.checkpoints import (
     steps_done,
 )
 from fastcount.training.config import Config, load_config
+from fastcount.training.crop_size import require_crop
 from fastcount.training.lock import only_one
 from fastcount.training.metrics_file import MetricsFile
 from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
 from fastcount.training.same_run import same_data, same_settings
 from fastcount.training.score_threshold import choose_score_threshold
+from fastcount.training.start import begin_from
 from fastcount.training.steps import Steps
 
 
@@ -71,6 +72,7 @@ def fit(
         model = create_model(arguments.pop("name"), **arguments)
     except TypeError as wrong:
         raise ValueError(f"{path}: model: {wrong}") from wrong
+    require_crop(model, config.crop)
     if config.calibrate:
         copy.deepcopy(model).scale_counts(1.0)  # so that a model that cannot says so now
     folder = Path(config.output) / config.name
@@ -105,7 +107,7 @@ def _train(
     for dropped in pictures.dropped:
         say(f"not used, its picture is in a held-out set: {dropped}")
     if config.start is not None:
-        _begin_from(model, config.start, Path(config.output))
+        begin_from(model, config.start, Path(config.output))
     fixed = {
         name: weight.detach().clone()
         for name, weight in model.named_parameters()
@@ -189,21 +191,6 @@ def _trainer(**options: Any) -> lightning.Trainer:
         return lightning.Trainer(**options)
     except MisconfigurationException as error:  # no such accelerator, say
         raise ValueError(f"accelerator, devices, precision: {error}") from error
-
-
-def _begin_from(model: CountingModel, start: str, output: Path) -> None:
-    """Gives ``model`` the weights of the one that ``start`` names."""
-    run = output / start / f"{start}.safetensors"
-    path = next((p for p in (Path(start), run, shipped_path(start)) if p.is_file()), None)
-    if path is None:
-        raise ValueError(
-            f"start: {start} is neither a model file nor a run in {output} nor a shipped model "
-            f"({', '.join(shipped_names())})"
-        )
-    try:
-        model.load_state_dict(load_model(path).state_dict())
-    except RuntimeError as error:
-        raise ValueError(f"start: the weights in {path} do not fit the model: {error}") from None
 
 
 def _choose_threshold(model: BoxDetector, pictures: PicturesModule) -> dict[str, float]:

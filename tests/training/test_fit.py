@@ -124,8 +124,15 @@ def test_a_run_begins_where_another_ended(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="neither a model file nor a run in"):
         fit(config, ["start=nothing", "name=third"])
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="do not fit") as refused:
         fit(config, ["model={name: density_fpn, width: 24}", "name=fourth"])
+    assert "it holds density_fpn {'width': 16, 'depth': 1}" in str(refused.value)
+    assert len(str(refused.value)) < 1000
+    with pytest.raises(
+        ValueError, match=r"not mcnn .*; \d+ missing \(.*\.\.\.\); \d+ too many"
+    ) as refused:
+        fit(config, ["model={name: mcnn}", "name=fifth"])
+    assert len(str(refused.value)) < 1000
 
 
 def test_what_would_fail_after_training_is_said_before(tmp_path: Path) -> None:
@@ -136,6 +143,24 @@ def test_what_would_fail_after_training_is_said_before(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("**/*.ckpt"))
     # what was wrong can be put right in the same place
     fit(config, ["model={name: mcnn}", "calibrate=false", "steps=4"])
+
+
+@pytest.mark.parametrize(
+    ("model", "cure"),
+    [
+        ("density_fpn", r"takes sides that are multiples of 32; \[96, 128\], say"),
+        ("centernet", r"takes sides that are multiples of 32; \[96, 128\], say"),
+        ("deepcount", r"takes \[384, 512\] alone"),
+    ],
+)
+def test_a_crop_that_the_model_cannot_take(tmp_path: Path, model: str, cure: str) -> None:
+    config = tmp_path / "run.yaml"
+    text = RUN.replace("OUTPUT", str(tmp_path / "out")).replace("calibrate: true", "")
+    config.write_text(text)
+    with pytest.raises(ValueError, match=rf"^crop: got \[95, 97\], and {model} {cure}"):
+        fit(config, ["crop=[95, 97]", f"model={{name: {model}}}"])
+    assert not (tmp_path / "out").exists()
+    fit(config, ["crop=[66, 67]", "model={name: mcnn}", "steps=1"])  # which takes any
 
 
 def test_a_run_needs_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
