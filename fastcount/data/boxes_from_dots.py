@@ -9,7 +9,6 @@ Points are pixel indices (N, 2), boxes edge coordinates (N, 4), sizes (N, 2) wid
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
 from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.texts import read_json
 from fastcount.ops import knn_distance
 
 Floats = NDArray[np.float64]
@@ -128,9 +128,10 @@ class Presets:
     @classmethod
     def read(cls, path: Path) -> Presets:
         """Raises :class:`DatasetError` where the file is missing or not as described."""
+        content = read_json(path, name="presets", expected=_LAYOUT)
         try:
-            return cls.parse(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
+            return cls.parse(content)
+        except DatasetError as error:
             raise DatasetError(
                 f"presets: cannot read {path} ({error}); expected {_LAYOUT}"
             ) from error
@@ -144,7 +145,7 @@ class Presets:
                 boxes = np.array(scene["boxes"], dtype=np.float64)
                 preset_sizes(np.zeros((0, 2)), boxes)  # raises where one is wrong
                 scenes.append((tuple(str(name) for name in scene["pictures"]), boxes))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DatasetError(f"presets: {type(error).__name__}: {error}") from error
         return cls(tuple(scenes))
 

@@ -5,7 +5,6 @@ Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,6 +14,9 @@ import numpy as np
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import require_files
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_json
+
+LAYOUT = "COCO's JSON with images, annotations and categories"
 
 
 class COCO(CountingDataset):
@@ -30,8 +32,8 @@ class COCO(CountingDataset):
 
     def __init__(self, root: str | Path, *, pictures: str = "") -> None:
         self._file = Path(root)
+        content: dict[str, Any] = read_json(self._file, name=self.name, expected=LAYOUT)
         try:
-            content: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
             images = sorted(content["images"], key=lambda image: image["id"])
             categories = sorted(content["categories"], key=lambda one: one["id"])
             self.classes = tuple(str(one["name"]) for one in categories)
@@ -43,10 +45,10 @@ class COCO(CountingDataset):
                     box = [x, y, x + width, y + height]
                     found[item["image_id"]].append((box, number[item["category_id"]]))
             self.ids = tuple(str(image["file_name"]) for image in images)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DatasetError(
                 f"{self.name}: cannot read {self._file} ({type(error).__name__}: {error}); "
-                "expected COCO's JSON with images, annotations and categories"
+                f"expected {LAYOUT}"
             ) from error
         if not self.ids or len(set(self.ids)) != len(self.ids):
             raise DatasetError(f"{self.name}: {self._file} lists no picture, or one twice")

@@ -14,6 +14,7 @@ import numpy as np
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import require_files
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_text
 
 _KEYS = {"head": "hbox", "visible": "vbox", "full": "fbox"}
 LAYOUT = "PATH/{annotation_SPLIT.odgt,Images/ID.jpg}"
@@ -43,12 +44,7 @@ class CrowdHuman(CountingDataset):
         self.classes = ("head" if box == "head" else "person",)
         self._found: list[list[list[float]]] = []
         names: list[str] = []
-        try:
-            lines = self._file.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise DatasetError(
-                f"{self.name}: cannot read {self._file} ({error}); expected {LAYOUT}"
-            ) from error
+        lines = read_text(self._file, name=self.name, expected=LAYOUT).splitlines()
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -58,7 +54,7 @@ class CrowdHuman(CountingDataset):
                 self._found.append(
                     [found for one in document["gtboxes"] if (found := _box(one, box))]
                 )
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 raise DatasetError(
                     f"{self.name}: {self._file}, line {number}: {type(error).__name__} {error}; "
                     "download the file again"

@@ -13,6 +13,7 @@ import numpy as np
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import require_files
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_text
 
 
 class CSVPoints(CountingDataset):
@@ -34,12 +35,7 @@ class CSVPoints(CountingDataset):
         rows: dict[str, list[tuple[float, float]]] = {}
         counts: dict[str, float] = {}
         labels: dict[str, list[str]] = {}
-        try:
-            text = table.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DatasetError(
-                f"{self.name}: {table} is no text in UTF-8 ({error}); save it as such"
-            ) from error
+        text = read_text(table, name=self.name, expected="a table path,x,y")
         with io.StringIO(text, newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             header = [column.strip() for column in reader.fieldnames or []]

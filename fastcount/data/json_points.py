@@ -6,7 +6,6 @@ run in, where that is not the file's own.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +16,9 @@ from numpy.typing import NDArray
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import require_files
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_json
+
+LAYOUT = 'a JSON list of {"path": ..., "points": [[x, y], ...]}'
 
 
 class JSONPoints(CountingDataset):
@@ -33,13 +35,7 @@ class JSONPoints(CountingDataset):
 
     def __init__(self, root: str | Path, *, pictures: str = "") -> None:
         file = Path(root)
-        try:
-            entries = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DatasetError(
-                f"{self.name}: cannot read {file} ({error}); expected a JSON list of "
-                '{"path": ..., "points": [[x, y], ...]}'
-            ) from error
+        entries = read_json(file, name=self.name, expected=LAYOUT)
         if not isinstance(entries, list) or not entries:
             raise DatasetError(f"{self.name}: {file} holds no list of pictures")
         labels: set[str] = set()
@@ -53,7 +49,7 @@ class JSONPoints(CountingDataset):
                 if not isinstance(path, str) or path in annotations:
                     raise ValueError(f"path {path!r} is not a string or occurs twice")
                 annotations[path], names[path] = _annotation(entry)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise DatasetError(
                     f"{self.name}: {file}, entry {number}: {type(error).__name__} {error}; each "
                     'needs "path" and "points" ([[x, y], ...]) or "count"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,8 +12,22 @@ from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import natural_key, require_files
 from fastcount.data.label_names import split_names
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_json
 
 LAYOUT = "PATH/a.json with imagePath and shapes, beside its picture"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    label: str
+    box: list[float]  # x1, y1, x2, y2
+    is_point: bool
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    picture: Path
+    shapes: list[_Shape]
 
 
 class LabelMe(CountingDataset):
@@ -32,38 +46,54 @@ class LabelMe(CountingDataset):
         files = sorted(folder.glob("*.json"), key=lambda path: natural_key(path.name))
         if not files:
             raise DatasetError(f"{self.name}: no .json in {folder}; expected {LAYOUT}")
-        self._pictures: list[Path] = []
-        self._shapes: list[list[tuple[str, list[float], bool]]] = []
+        # All are read now, for the classes; what is wrong with one is told when its turn comes.
+        self._found: list[_Drawing | str] = []
         for file in files:
             try:
-                content = json.loads(file.read_text(encoding="utf-8"))
-                self._pictures.append(file.parent / content["imagePath"].replace("\\", "/"))
-                self._shapes.append([_shape(shape) for shape in content["shapes"]])
-            except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-                raise DatasetError(
-                    f"{self.name}: cannot read {file} ({type(error).__name__}: {error}); expected "
-                    f"{LAYOUT}; save it again in LabelMe or remove it"
-                ) from error
-        require_files(self._pictures, name=self.name, what="picture")
-        occurring = {label for shapes in self._shapes for label, _, _ in shapes}
+                self._found.append(self._drawing(file))
+            except DatasetError as error:
+                self._found.append(str(error))
+        drawings = [one for one in self._found if isinstance(one, _Drawing)]
+        if not drawings:
+            raise DatasetError(str(self._found[0]))
+        require_files([one.picture for one in drawings], name=self.name, what="picture")
+        occurring = {shape.label for one in drawings for shape in one.shapes}
         self.classes = split_names(classes, tuple(sorted(occurring)) or ("object",))
         self.ids = tuple(file.stem for file in files)
 
     def path(self, index: int) -> Path:
-        return self._pictures[index]
+        """Raises :class:`DatasetError` where the ``.json``, which tells, is broken."""
+        return self._whole(index).picture
 
     def annotation(self, index: int) -> Annotation:
-        wanted = [shape for shape in self._shapes[index] if shape[0] in self.classes]
-        boxes = np.array([box for _, box, _ in wanted])
-        labels = np.array([self.classes.index(label) for label, _, _ in wanted], dtype=np.int64)
+        wanted = [one for one in self._whole(index).shapes if one.label in self.classes]
+        boxes = np.array([one.box for one in wanted])
+        labels = np.array([self.classes.index(one.label) for one in wanted], dtype=np.int64)
         found = Annotation.of_boxes(boxes, labels)
-        if any(is_point for _, _, is_point in wanted):
+        if any(one.is_point for one in wanted):
             return Annotation(found.count, found.points, labels=found.labels)
         return found
 
+    def _whole(self, index: int) -> _Drawing:
+        found = self._found[index]
+        if isinstance(found, str):
+            raise DatasetError(found)
+        return found
 
-def _shape(shape: dict[str, object]) -> tuple[str, list[float], bool]:
-    """(label, x1 y1 x2 y2, whether it is a point) of one shape; ``ValueError`` if broken."""
+    def _drawing(self, file: Path) -> _Drawing:
+        content = read_json(file, name=self.name, expected=LAYOUT)
+        try:
+            picture = file.parent / content["imagePath"].replace("\\", "/")
+            return _Drawing(picture, [_shape(shape) for shape in content["shapes"]])
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise DatasetError(
+                f"{self.name}: cannot read {file} ({type(error).__name__}: {error}); expected "
+                f"{LAYOUT}; save it again in LabelMe or remove it"
+            ) from error
+
+
+def _shape(shape: dict[str, object]) -> _Shape:
+    """``ValueError`` for one that is broken."""
     points = np.array(shape["points"], dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
         raise ValueError(f"a shape with points of shape {points.shape}, expected finite (N, 2)")
@@ -71,4 +101,5 @@ def _shape(shape: dict[str, object]) -> tuple[str, list[float], bool]:
         centre, radius = points[0], np.linalg.norm(points[-1] - points[0])
         points = np.stack([centre - radius, centre + radius])
     box = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
-    return str(shape["label"]), box, shape.get("shape_type") == "point" or len(points) == 1
+    is_point = shape.get("shape_type") == "point" or len(points) == 1
+    return _Shape(str(shape["label"]), box, is_point)

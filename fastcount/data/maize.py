@@ -7,6 +7,7 @@ Journal 2021.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -16,6 +17,7 @@ import numpy as np
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import require_files
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_text
 
 LAYOUT = "PATH/{counts/{training.csv,images/},tips/{training.tsv,images/}}"
 
@@ -47,7 +49,8 @@ class Maize(CountingDataset):
             self.classes = ("intact", "cut")
         else:
             self.classes = ("leaf",)
-        with table.open(newline="", encoding="utf-8") as file:
+        text = read_text(table, name=self.name, expected=LAYOUT)
+        with io.StringIO(text, newline="") as file:
             reader = csv.DictReader(file, delimiter="," if part == "counts" else "\t")
             try:
                 for row in reader:
@@ -57,7 +60,14 @@ class Maize(CountingDataset):
                         if part == "counts"
                         else self._tips(json.loads(row["targets"]))
                     )
-            except (KeyError, TypeError, ValueError) as error:
+            except (
+                KeyError,
+                TypeError,
+                ValueError,
+                OverflowError,
+                RecursionError,
+                csv.Error,
+            ) as error:
                 raise DatasetError(
                     f"{self.name}: {table}, line {reader.line_num}: {type(error).__name__} "
                     f"{error}; unpack the file again"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import natural_key, pictures_in
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_text
 
 LAYOUT = "PATH/SPLIT/SEQUENCE/{img1/000001.jpg,gt/gt.txt}"
 
@@ -93,21 +94,20 @@ class GTAHead(MOT):
 def _read(name: str, file: Path) -> dict[int, NDArray[np.float64]]:
     """Boxes (N, 4) in edge coordinates by frame; a file is read once, not once a frame."""
     found: dict[int, list[list[float]]] = defaultdict(list)
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    if not file.is_file():
         raise DatasetError(
             f"{name}: no annotation {file}; the test sequences of a challenge have none"
-        ) from error
+        )
+    lines = read_text(file, name=name, expected=LAYOUT).splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             values = [float(value) for value in line.split(",")]
-            frame, (left, top, width, height) = int(values[0]), values[2:6]
-            flag = values[6] if len(values) > 6 else 1.0
             if not np.isfinite(values[:6]).all():
                 raise ValueError("a number is not finite")
+            frame, (left, top, width, height) = int(values[0]), values[2:6]
+            flag = values[6] if len(values) > 6 else 1.0
         except (ValueError, IndexError) as error:
             raise DatasetError(
                 f"{name}: {file}, line {number}: {error}; expected "

@@ -7,6 +7,7 @@ Recognition Letters 2016.
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +16,10 @@ from fastcount.data.dot_pictures import read_dots
 from fastcount.data.folder import natural_key, require_files
 from fastcount.data.instance_masks import centroids, instances, read_mask
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_text
 
 LCC_LAYOUT = "PATH/A1/{A1.csv,plant001_rgb.png,plant001_centers.png}"
+_COUNT = re.compile(r"[0-9]{1,9}")
 ARA_LAYOUT = "PATH/{Leaf_counts.csv,data/plant001_rgb.png,data/plant001_label.png}"
 
 
@@ -25,13 +28,17 @@ def read_counts(table: Path, *, name: str, layout: str) -> dict[str, int]:
     if not table.is_file():
         raise DatasetError(f"{name}: no {table}; expected {layout}")
     counts: dict[str, int] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if len(row) < 2 or not row[1].strip().isdigit():
-                if number == 1 or not any(row):
-                    continue
-                raise DatasetError(f"{name}: {table}, line {number}: expected picture,count")
-            counts[Path(row[0].strip()).stem.lower()] = int(row[1])
+    text = read_text(table, name=name, expected=layout)
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:  # a field without end
+        raise DatasetError(f"{name}: cannot read {table} ({error}); expected {layout}") from error
+    for number, row in enumerate(rows, start=1):
+        if len(row) < 2 or not _COUNT.fullmatch(row[1].strip()):
+            if number == 1 or not any(row):
+                continue
+            raise DatasetError(f"{name}: {table}, line {number}: expected picture,count")
+        counts[Path(row[0].strip()).stem.lower()] = int(row[1])
     if not counts:
         raise DatasetError(f"{name}: {table} holds no counts; unpack it again")
     return counts

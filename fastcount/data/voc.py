@@ -15,6 +15,7 @@ from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import require_files
 from fastcount.data.label_names import split_names
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_text
 from fastcount.pictures import SUFFIXES
 
 LAYOUT = "PATH/{Annotations/ID.xml,JPEGImages/ID.jpg,ImageSets/Main/SPLIT.txt}"
@@ -50,7 +51,9 @@ class VOC(CountingDataset):
             )
         self.classes = split_names(classes, self.classes)
         self.ids = tuple(
-            line.split()[0] for line in listing.read_text().splitlines() if line.strip()
+            line.split()[0]
+            for line in read_text(listing, name=self.name, expected=LAYOUT).splitlines()
+            if line.strip()
         )
         self._difficult = difficult
         self._truths = [folder / "Annotations" / f"{one}.xml" for one in self.ids]
@@ -82,7 +85,7 @@ class VOC(CountingDataset):
                 if corners[2] > corners[0] and corners[3] > corners[1]:
                     boxes.append([corners[0] - 1, corners[1] - 1, corners[2], corners[3]])
                     labels.append(label)
-        except (ElementTree.ParseError, OSError, ValueError) as error:
+        except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
             raise DatasetError(
                 f"{self.name}: cannot read {file} ({error}); mend the file or unpack it again"
             ) from error

@@ -11,6 +11,7 @@ import yaml
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import pictures_in, stems_of
 from fastcount.data.sample import Annotation
+from fastcount.data.texts import read_text
 from fastcount.pictures import upright_size
 
 LAYOUT = "PATH/{NAME.yaml,images/SPLIT/a.jpg,labels/SPLIT/a.txt}"
@@ -33,14 +34,15 @@ class YOLO(CountingDataset):
             raise DatasetError(
                 f"{self.name}: {len(described)} .yaml files in {folder}, expected one; {LAYOUT}"
             )
+        text = read_text(described[0], name=self.name, expected=LAYOUT)
         try:
-            content: dict[str, Any] = yaml.safe_load(described[0].read_text(encoding="utf-8"))
+            content: dict[str, Any] = yaml.safe_load(text)
             names = content["names"]
             if isinstance(names, dict):
                 names = [names[number] for number in range(len(names))]
             self.classes = tuple(str(name) for name in names)
             entry = str(content.get(split) or f"images/{split}")
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DatasetError(
                 f"{self.name}: cannot read {described[0]} ({error!r}); it needs names: [...]"
             ) from error
@@ -66,7 +68,8 @@ class YOLO(CountingDataset):
         height, width = upright_size(self.path(index))
         side = np.array([width, height], dtype=np.float64)
         boxes, labels = [], []
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        lines = read_text(file, name=self.name, expected=LAYOUT).splitlines()
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
