@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -91,17 +93,42 @@ def open_picture(source: PictureSource, *, max_pixels: int = MAX_PIXELS) -> NDAr
 def upright_size(path: Path) -> tuple[int, int]:
     """(H, W) of the picture that :func:`open_picture` reads from ``path``, without decoding it.
 
-    Raises :class:`PictureError` for a file that is no picture.
+    Raises :class:`PictureError` for a file that :func:`open_picture` would not decode.
+    """
+    with open_undecoded(path) as image:
+        turned = _orientation(image) >= 5
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+@contextmanager
+def open_undecoded(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The picture file as Pillow opens it, for those who want its pixels as they are stored.
+
+    Formats, limit and errors are those of :func:`open_picture`; whatever goes wrong in the block,
+    where Pillow decodes, becomes a :class:`PictureError` too.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            turned = _orientation(image) >= 5
-            return (image.width, image.height) if turned else (image.height, image.width)
-    except Exception as error:  # decoders of damaged files raise nearly anything
-        raise PictureError(f"{path}: is no picture that can be read ({error})") from error
+        file = path.open("rb")
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be opened: {error.strerror or error}") from error
+    with file, _opened(str(path), file) as image:
+        _check_pixels(str(path), image.size, max_pixels)
+        try:
+            yield image
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders of damaged files raise nearly anything
+            raise PictureError(
+                f"{path}: is damaged or cut short ({error}); copy or download it again"
+            ) from error
 
 
 def _read(name: str, file: Any, max_pixels: int) -> NDArray[np.uint8]:
+    with _opened(name, file) as image:
+        return _decode(name, image, max_pixels)
+
+
+def _opened(name: str, file: Any) -> Image.Image:
     if not file.read(1):
         raise PictureError(f"{name}: is empty (0 bytes); copy or download it again")
     file.seek(0)
@@ -110,7 +137,7 @@ def _read(name: str, file: Any, max_pixels: int) -> NDArray[np.uint8]:
         with _pillow_limit:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                image = Image.open(file, formats=FORMATS)
+                return Image.open(file, formats=FORMATS)
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except UnidentifiedImageError:
@@ -120,8 +147,6 @@ def _read(name: str, file: Any, max_pixels: int) -> NDArray[np.uint8]:
         ) from None
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise PictureError(f"{name}: is damaged ({error}); copy or download it again") from error
-    with image:
-        return _decode(name, image, max_pixels)
 
 
 def _decode(name: str, image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:

@@ -308,4 +308,16 @@ def test_large_pictures_neither_warn_nor_pass_the_limit(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"wide\.png.*max_pixels=50,000,000"):
         open_picture(path, max_pixels=50_000_000)
     assert open_picture(path).shape == (5_000, 20_000, 3)
+    assert upright_size(path) == (5_000, 20_000)
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_the_size_of_what_cannot_be_opened_or_is_too_large(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"none\.png: cannot be opened"):
+        upright_size(tmp_path / "none.png")
+    header = tmp_path / "header.ppm"
+    header.write_bytes(b"P6 30000 20000 255\n")
+    with pytest.raises(PictureError, match=r"header\.ppm: has 30000 x 20000 .*max_pixels"):
+        upright_size(header)
+    header.write_bytes(b"P6 20000 20000 255\n")
+    assert upright_size(header) == (20_000, 20_000)

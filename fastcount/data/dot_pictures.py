@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fastcount.data.base import DatasetError
-from fastcount.pictures import FORMATS
+from fastcount.pictures import PictureError, open_undecoded
 
 
 def read_dots(file: Path, *, name: str) -> NDArray[np.float32]:
@@ -19,12 +18,10 @@ def read_dots(file: Path, *, name: str) -> NDArray[np.float32]:
     :class:`DatasetError` for a file that is no picture of dots.
     """
     try:
-        with Image.open(file, formats=FORMATS) as picture:
+        with open_undecoded(file) as picture:
             pixels = np.array(picture.convert("RGB"))
-    except OSError as error:
-        raise DatasetError(
-            f"{name}: cannot read {file} ({error}); unpack it from the archive again"
-        ) from error
+    except PictureError as error:
+        raise DatasetError(f"{name}: {error}") from error
     lit = pixels.max(axis=2) > 0
     if lit.mean() > 0.05:  # the densest real ones are below 0.005
         raise DatasetError(

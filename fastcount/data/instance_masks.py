@@ -11,13 +11,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import existing_folder, pictures_in, require_files, stems_of
 from fastcount.data.sample import Annotation
-from fastcount.pictures import FORMATS
+from fastcount.pictures import PictureError, open_undecoded
 
 LAYOUT = "PATH/images/NAME.* with PATH/masks/NAME.png, 0 being background"
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -72,12 +71,10 @@ class InstanceMasks(CountingDataset):
 def read_mask(file: Path, *, name: str) -> NDArray[np.int64]:
     """(H, W) labels of a mask picture; palette indices as they are, of colours the first."""
     try:
-        with Image.open(file, formats=FORMATS) as picture:
+        with open_undecoded(file) as picture:
             mask = np.array(picture)
-    except OSError as error:
-        raise DatasetError(
-            f"{name}: cannot read {file} ({error}); unpack it from the archive again"
-        ) from error
+    except PictureError as error:
+        raise DatasetError(f"{name}: {error}") from error
     if mask.ndim == 3:
         mask = mask[..., 0]
     return mask.astype(np.int64)

@@ -183,7 +183,7 @@ def test_yolo_of_a_turned_photograph(tmp_path: Path) -> None:
     assert sample["image"].shape == (3, 80, 40)
     assert sample["boxes"][0].tolist() == [15, 20, 25, 60]
     (tmp_path / "images/train2017/a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
-    with pytest.raises(ValueError, match=r"a\.jpg: is no picture"):
+    with pytest.raises(ValueError, match=r"a\.jpg: is not a picture"):
         open_dataset(f"yolo:{tmp_path}").annotation(0)
 
 
