@@ -82,14 +82,16 @@ class VOC(CountingDataset):
                     for side in ("xmin", "ymin", "xmax", "ymax")
                 ]
                 label = self._label(item.findtext("name", "").strip())
+                if not np.isfinite(corners).all():
+                    raise ValueError(f"a box {corners} is not finite")
                 if corners[2] > corners[0] and corners[3] > corners[1]:
                     boxes.append([corners[0] - 1, corners[1] - 1, corners[2], corners[3]])
                     labels.append(label)
+            return Annotation.of_boxes(np.array(boxes), np.array(labels, dtype=np.int64))
         except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
             raise DatasetError(
                 f"{self.name}: cannot read {file} ({error}); mend the file or unpack it again"
             ) from error
-        return Annotation.of_boxes(np.array(boxes), np.array(labels, dtype=np.int64))
 
     def _label(self, name: str) -> int:
         if name not in self.classes:
