@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import require_files
+from fastcount.data.folder import plain_path, require_files
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_json
 
@@ -44,7 +44,7 @@ class COCO(CountingDataset):
         self._file = Path(root)
         content: dict[str, Any] = read_json(self._file, name=self.name, expected=LAYOUT)
         try:
-            names = {str(image["file_name"]) for image in content["images"]}
+            names = {plain_path(str(image["file_name"])) for image in content["images"]}
             if not names or len(names) != len(content["images"]):
                 raise ValueError("the file lists no picture, or one twice")
             _require_distinct_ids(content["images"], "images", "file_name")
@@ -52,7 +52,7 @@ class COCO(CountingDataset):
             images = sorted(content["images"], key=lambda image: image["id"])
             categories = sorted(content["categories"], key=lambda one: one["id"])
             self.classes = tuple(str(one["name"]) for one in categories)
-            self.ids = tuple(str(image["file_name"]) for image in images)
+            self.ids = tuple(plain_path(str(image["file_name"])) for image in images)
             found = {image["id"]: _Found() for image in images}
             numbers = {one["id"]: index for index, one in enumerate(categories)}
             for place, item in enumerate(content["annotations"]):

@@ -5,24 +5,36 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import require_files
+from fastcount.data.folder import plain_path, require_files
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
+
+
+@dataclass
+class _Picture:
+    """What the rows of one picture say."""
+
+    dots: list[tuple[float, float]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    count: float | None = None
+    line: int = 0  # which states the count
 
 
 class CSVPoints(CountingDataset):
     """Dots in a table with the header ``path,x,y`` and, if wanted, ``label``.
 
-    ``path``: the picture, relative to the table's folder (or to ``pictures``). ``x``, ``y``: in
-    pixel indices, the centre of the top-left pixel being (0, 0). A picture with nothing in it
-    has one row with ``x`` and ``y`` left empty. Rows of one picture need not stand together.
-    A table ``path,count`` gives counts without places. Errors name the line.
+    ``path``: the picture, relative to the table's folder (or to ``pictures``); ``./a.png`` is
+    ``a.png``. ``x``, ``y``: in pixel indices, the centre of the top-left pixel being (0, 0). A
+    picture with nothing in it has one row with ``x`` and ``y`` left empty. Rows of one picture
+    need not stand together. A table ``path,count`` gives counts without places; a ``count``
+    beside ``x,y`` must be the number of the picture's dots, or empty. Errors name the line.
     """
 
     name: ClassVar[str] = "csv"
@@ -31,66 +43,83 @@ class CSVPoints(CountingDataset):
         table = Path(root)
         if not table.is_file():
             raise DatasetError(f"{self.name}: no file {table}; expected a table path,x,y")
+        self._table = table
         self._folder = table.parent / pictures
-        rows: dict[str, list[tuple[float, float]]] = {}
-        counts: dict[str, float] = {}
-        labels: dict[str, list[str]] = {}
+        self._found: dict[str, _Picture] = {}
         text = read_text(table, name=self.name, expected="a table path,x,y")
-        with io.StringIO(text, newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+        line = 1
+        try:
             header = [column.strip() for column in reader.fieldnames or []]
             reader.fieldnames = header
             self._has_points = {"path", "x", "y"} <= set(header)
             if not self._has_points and not {"path", "count"} <= set(header):
-                raise DatasetError(
-                    f"{self.name}: {table} has the columns {','.join(header) or '(none)'}; its "
-                    "first line must be path,x,y or path,count"
+                raise ValueError(
+                    f"it has the columns {','.join(header)[:200] or '(none)'}; the first line must "
+                    "be path,x,y or path,count"
                 )
-            try:
-                for row in reader:
-                    path = (row["path"] or "").strip()
-                    if not path:
-                        raise ValueError("no path")
-                    if any(cell.strip() for cell in row.get(None) or ()):
-                        raise ValueError(
-                            "more cells than the header has columns; are there decimal commas?"
-                        )
-                    if not self._has_points:
-                        if path in counts:
-                            raise ValueError(f"{path} is counted twice")
-                        counts[path] = _number(row["count"])
-                        if counts[path] < 0:
-                            raise ValueError("a negative count")
-                        continue
-                    dots = rows.setdefault(path, [])
-                    if not (row["x"] or "").strip() and not (row["y"] or "").strip():
-                        continue
-                    dots.append((_number(row["x"]), _number(row["y"])))
-                    labels.setdefault(path, []).append((row.get("label") or "object").strip())
-            except (ValueError, csv.Error) as error:
-                raise DatasetError(
-                    f"{self.name}: {table}, line {reader.line_num}: {error}; mend the row"
-                ) from error
-        self._rows, self._counts, self._labels = rows, counts, labels
-        self.ids = tuple(rows if self._has_points else counts)
+            line = 2
+            for row in reader:
+                line = reader.line_num
+                self._add(row, line)
+                line += 1  # where a row that cannot be read begins
+            for path, one in self._found.items():
+                line = one.line
+                if self._has_points and one.count is not None and one.count != len(one.dots):
+                    raise ValueError(f"count {one.count:g} of {path} beside {len(one.dots)} dots")
+        except (ValueError, csv.Error) as error:
+            unclosed = isinstance(error, csv.Error) and "field limit" in str(error)
+            cure = "close the quotation mark" if unclosed else "mend the row"
+            raise DatasetError(f"{self.name}: {table}, line {line}: {error}; {cure}") from error
+        self.ids = tuple(self._found)
         if not self.ids:
             raise DatasetError(f"{self.name}: {table} has no rows below its header")
         if "label" in header:
-            self.classes = tuple(sorted({label for some in labels.values() for label in some}))
+            occurring = {label for one in self._found.values() for label in one.labels}
+            self.classes = tuple(sorted(occurring))
         require_files(map(self.path, range(len(self.ids))), name=self.name, what="picture")
 
     def path(self, index: int) -> Path:
         return self._folder / self.ids[index]
 
     def annotation(self, index: int) -> Annotation:
-        key = self.ids[index]
+        found = self._found[self.ids[index]]
         if not self._has_points:
-            return Annotation(count=self._counts[key])
-        dots = Annotation.of_points(np.array(self._rows[key], dtype=np.float32))
+            return Annotation(count=found.count or 0.0)
+        try:
+            dots = Annotation.of_points(np.array(found.dots, dtype=np.float64))
+        except ValueError as error:
+            raise DatasetError(
+                f"{self.name}: {self.ids[index]} in {self._table}: {error}"
+            ) from error
         if self.classes == ("object",):
             return dots
-        numbers = [self.classes.index(label) for label in self._labels.get(key, [])]
+        numbers = [self.classes.index(label) for label in found.labels]
         return Annotation(dots.count, dots.points, labels=np.array(numbers, dtype=np.int64))
+
+    def _add(self, row: dict[str | Any, Any], line: int) -> None:
+        """Puts one row to its picture's; ``ValueError`` where it is broken."""
+        if not (row["path"] or "").strip():
+            raise ValueError("no path")
+        path = plain_path(row["path"].strip())
+        if "\n" in path:
+            raise ValueError("a path of several lines; is a quotation mark never closed?")
+        if any(cell.strip() for cell in row.get(None) or ()):
+            raise ValueError("more cells than the header has columns; are there decimal commas?")
+        if not self._has_points and path in self._found:
+            raise ValueError(f"{path} is counted twice")
+        one = self._found.setdefault(path, _Picture())
+        if not self._has_points or (row.get("count") or "").strip():
+            count = _number(row["count"])
+            if count < 0:
+                raise ValueError("a negative count")
+            if one.count not in (None, count):
+                raise ValueError(f"count {count:g} of {path}, which line {one.line} says otherwise")
+            one.count, one.line = count, one.line or line
+        if not self._has_points or not ((row["x"] or "").strip() or (row["y"] or "").strip()):
+            return
+        one.dots.append((_number(row["x"]), _number(row["y"])))
+        one.labels.append((row.get("label") or "object").strip())
 
 
 def _number(text: str | None) -> float:

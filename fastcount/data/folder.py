@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,11 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sorts IMG_2 before IMG_10."""
     parts = re.split(r"(\d+)", name)
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts if part)
+
+
+def plain_path(text: str) -> str:
+    """One spelling for all of a path's: ``a.png`` for ``./a.png`` and for ``sub/../a.png``."""
+    return posixpath.normpath(text)
 
 
 def existing_folder(root: Path, candidates: Iterable[str], *, name: str, layout: str) -> Path:

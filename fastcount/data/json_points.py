@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import require_files
+from fastcount.data.folder import plain_path, require_files
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_json
 
@@ -24,11 +24,11 @@ LAYOUT = 'a JSON list of {"path": ..., "points": [[x, y], ...]}'
 class JSONPoints(CountingDataset):
     """``[{"path": "a.jpg", "points": [[x, y], ...]}, {"path": "b.jpg", "count": 3}, ...]``.
 
-    ``path``: relative to the file's folder (or to ``pictures``). ``points``: pixel indices; an
-    empty list means an empty picture. ``count`` alone gives a count without places; beside
-    points it must be their number. ``labels`` beside points names the class of each; in a file
-    where any picture has labels, all with points need them. Pictures that ``fastcount count``
-    could not count (they have an ``error``) are left out.
+    ``path``: relative to the file's folder (or to ``pictures``); ``./a.png`` is ``a.png``.
+    ``points``: pixel indices; an empty list means an empty picture. ``count`` alone gives a count
+    without places; beside points it must be their number. ``labels`` beside points names the
+    class of each; in a file where any picture has labels, all with points need them. Pictures
+    that ``fastcount count`` could not count (they have an ``error``) are left out.
     """
 
     name: ClassVar[str] = "json"
@@ -46,8 +46,9 @@ class JSONPoints(CountingDataset):
                 continue
             try:
                 path = entry["path"]
-                if not isinstance(path, str) or path in annotations:
+                if not isinstance(path, str) or plain_path(path) in annotations:
                     raise ValueError(f"path {path!r} is not a string or occurs twice")
+                path = plain_path(path)
                 annotations[path], names[path] = _annotation(entry)
             except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise DatasetError(
