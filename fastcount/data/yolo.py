@@ -14,6 +14,7 @@ from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
 from fastcount.pictures import upright_size
 
+_LEAST, _GREATEST = -1, 2
 LAYOUT = "PATH/{NAME.yaml,images/SPLIT/a.jpg,labels/SPLIT/a.txt}"
 
 
@@ -23,6 +24,8 @@ class YOLO(CountingDataset):
     ``root`` holds one .yaml file with ``names`` (a list or a mapping). ``split``: an entry of
     that file such as train or val, or a folder in ``images``. A picture without a label file
     holds no object, which is YOLO's own rule. A line may also hold a polygon: its box is taken.
+    Boxes of no width or height are left out. Objects may reach beyond their picture, by up to its
+    own side: numbers below -1 or above 2 are taken for pixels, and are an error.
     """
 
     name: ClassVar[str] = "yolo"
@@ -38,13 +41,23 @@ class YOLO(CountingDataset):
         try:
             content: dict[str, Any] = yaml.safe_load(text)
             names = content["names"]
+            if not isinstance(names, list | dict):
+                raise TypeError(f"names is {names!r}, no list")
             if isinstance(names, dict):
                 names = [names[number] for number in range(len(names))]
             self.classes = tuple(str(name) for name in names)
             entry = str(content.get(split) or f"images/{split}")
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            yaml.YAMLError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            RecursionError,
+        ) as error:
             raise DatasetError(
-                f"{self.name}: cannot read {described[0]} ({error!r}); it needs names: [...]"
+                f"{self.name}: cannot read {described[0]} ({type(error).__name__}: {error}); it "
+                "needs names: [...], or names numbered from 0"
             ) from error
         images = folder / entry
         self._pictures = pictures_in(images, name=self.name, layout=LAYOUT)
@@ -75,9 +88,12 @@ class YOLO(CountingDataset):
             try:
                 box, label = _box_of(line, len(self.classes))
             except ValueError as error:
-                raise DatasetError(f"{self.name}: {file}, line {number}: {error}") from error
-            boxes.append((box * side).ravel())
-            labels.append(label)
+                raise DatasetError(
+                    f"{self.name}: {file}, line {number}: {error}; mend the line"
+                ) from error
+            if (box[0] < box[1]).all():
+                boxes.append((box * side).ravel())
+                labels.append(label)
         return Annotation.of_boxes(np.array(boxes), np.array(labels, dtype=np.int64))
 
 
@@ -89,7 +105,12 @@ def _box_of(line: str, classes: int) -> tuple[np.ndarray[Any, np.dtype[np.float6
         raise ValueError(f"class {label!r} is not one of the {classes} numbered from 0")
     if not np.isfinite(numbers).all():
         raise ValueError("a number is not finite")
+    if (numbers < _LEAST).any() or (numbers > _GREATEST).any():
+        beyond = numbers[(numbers < _LEAST) | (numbers > _GREATEST)][0]
+        raise ValueError(f"{beyond:g} is no part of a side; divide pixels by width and height")
     if len(numbers) == 4:
+        if (numbers[2:] < 0).any():
+            raise ValueError(f"a box of the sides {numbers[2]:g} and {numbers[3]:g}")
         middle, half = numbers[:2], numbers[2:] / 2
         corners = np.stack([middle - half, middle + half])
     elif len(numbers) >= 6 and len(numbers) % 2 == 0:
