@@ -35,8 +35,9 @@ class LabelMe(CountingDataset):
 
     LabelMe's coordinates have the corner of the top-left pixel at (0, 0): 0.5 is taken off.
     ``classes``: names separated by commas, to fix their order or to count only some; by default
-    all that occur, sorted. Boxes are given for pictures in which no shape is a mere point. A
-    circle is its centre and a point on its rim.
+    all that occur, sorted. A name that occurs nowhere is an error where some that do occur are
+    left out, for it may be one of them, misspelt. Boxes are given for pictures in which no shape
+    is a mere point. A circle is its centre and a point on its rim.
     """
 
     name: ClassVar[str] = "labelme"
@@ -59,6 +60,13 @@ class LabelMe(CountingDataset):
         require_files([one.picture for one in drawings], name=self.name, what="picture")
         occurring = {shape.label for one in drawings for shape in one.shapes}
         self.classes = split_names(classes, tuple(sorted(occurring)) or ("object",))
+        unknown = [one for one in self.classes if one not in occurring]
+        left_out = sorted(occurring - set(self.classes))
+        if unknown and left_out:
+            raise DatasetError(
+                f"{self.name}: no shape in {folder} is of the class {unknown[0]!r}, and "
+                f"{', '.join(left_out)} would be left out; mend classes={classes}"
+            )
         self.ids = tuple(file.stem for file in files)
 
     def path(self, index: int) -> Path:
@@ -69,7 +77,10 @@ class LabelMe(CountingDataset):
         wanted = [one for one in self._whole(index).shapes if one.label in self.classes]
         boxes = np.array([one.box for one in wanted])
         labels = np.array([self.classes.index(one.label) for one in wanted], dtype=np.int64)
-        found = Annotation.of_boxes(boxes, labels)
+        try:
+            found = Annotation.of_boxes(boxes, labels)
+        except ValueError as error:
+            raise DatasetError(f"{self.name}: shapes of {self.ids[index]}.json: {error}") from error
         if any(one.is_point for one in wanted):
             return Annotation(found.count, found.points, labels=found.labels)
         return found
