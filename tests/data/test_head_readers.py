@@ -55,6 +55,36 @@ def test_mot_errors(tmp_path: Path) -> None:
         open_dataset(f"crohd:{tmp_path}")[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,1,nan,3,4,5,1", "a number is not finite"),
+        ("1,1,2,3,inf,5,1", "a number is not finite"),
+        ("one,1,2,3,4,5,1", "could not convert"),
+        ("1,1,2,3,4", "not enough values"),
+    ],
+)
+def test_mot_broken_line(tmp_path: Path, line: str, message: str) -> None:
+    sequence(tmp_path, "a", 1, f"1,1,2,3,4,5,1\n{line}\n")
+    with pytest.raises(DatasetError, match=rf"gt\.txt, line 2: {message}.*; expected frame,id,"):
+        open_dataset(f"crohd:{tmp_path}").annotation(0)
+
+
+def test_mot_frames_are_named_by_their_numbers(tmp_path: Path) -> None:
+    sequence(tmp_path, "a", 1, GT)
+    trees.picture(tmp_path / "train/a/img1/cover.jpg", (40, 60))
+    dataset = open_dataset(f"crohd:{tmp_path}")
+    with pytest.raises(DatasetError, match=r"cover\.jpg is not named by its frame's number"):
+        dataset.annotation(dataset.ids.index("a/cover"))
+    assert dataset.annotation(dataset.ids.index("a/000001")).count == 2
+
+
+def test_mot_without_sequences(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DatasetError, match=r"there are none; expected PATH/SPLIT/SEQUENCE"):
+        open_dataset(f"crohd:{tmp_path}")
+
+
 def person(head: list[float], **marks: object) -> dict[str, object]:
     return {
         "tag": "person",
