@@ -67,7 +67,12 @@ class CrowdHuman(CountingDataset):
 
     def annotation(self, index: int) -> Annotation:
         boxes = np.array(self._found[index])
-        return Annotation.of_boxes(boxes, np.zeros(len(self._found[index]), dtype=np.int64))
+        try:
+            return Annotation.of_boxes(boxes, np.zeros(len(boxes), dtype=np.int64))
+        except ValueError as error:
+            raise DatasetError(
+                f"{self.name}: {self.ids[index]} in {self._file}: {error}"
+            ) from error
 
 
 def _box(one: dict[str, Any], kind: str) -> list[float] | None:

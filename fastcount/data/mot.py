@@ -75,7 +75,12 @@ class MOT(CountingDataset):
         if not frame.stem.isdigit():
             raise DatasetError(f"{self.name}: {frame} is not named by its frame's number")
         boxes = _read(self.name, file).get(int(frame.stem), np.zeros((0, 4)))
-        return Annotation.of_boxes(boxes, np.zeros(len(boxes), dtype=np.int64))
+        try:
+            return Annotation.of_boxes(boxes, np.zeros(len(boxes), dtype=np.int64))
+        except ValueError as error:
+            raise DatasetError(
+                f"{self.name}: frame {int(frame.stem)} in {file}: {error}"
+            ) from error
 
 
 class CroHD(MOT):

@@ -121,3 +121,19 @@ def test_crowdhuman(tmp_path: Path) -> None:
     file.write_text('{"ID": "b", "gtboxes": [{"tag": "person"}]}\n')
     with pytest.raises(DatasetError, match="line 1: KeyError 'hbox'"):
         open_dataset(f"crowdhuman:{tmp_path}")
+
+
+def test_boxes_beyond_float32_name_their_picture(tmp_path: Path) -> None:
+    sequence(tmp_path, "a", 2, "1,1,1e39,3,4,5,1\n2,1,2,3,4,5,1\n")
+    frames = open_dataset(f"crohd:{tmp_path}")
+    with pytest.raises(DatasetError, match=r"frame 1 in .*gt\.txt: .*beyond float32"):
+        frames.annotation(0)
+    assert frames.annotation(1).count == 1
+    lines = [{"ID": "a", "gtboxes": [person([4, 5, 1e39, 7])]}, {"ID": "b", "gtboxes": []}]
+    (tmp_path / "annotation_train.odgt").write_text("\n".join(map(json.dumps, lines)))
+    for name in ("a", "b"):
+        trees.picture(tmp_path / "Images" / f"{name}.jpg", (40, 60))
+    heads = open_dataset(f"crowdhuman:{tmp_path}")
+    with pytest.raises(DatasetError, match=r"a in .*annotation_train\.odgt: .*beyond float32"):
+        heads.annotation(0)
+    assert heads.annotation(1).count == 0
