@@ -5,6 +5,7 @@ Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -145,7 +146,7 @@ def _add(
     picture = found[owner]
     try:
         x, y, width, height = (float(value) for value in item["bbox"])
-        if not np.isfinite([x, y, width, height]).all():
+        if not all(map(math.isfinite, (x, y, width, height))):
             raise ValueError("not finite")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         picture.broken = picture.broken or (
