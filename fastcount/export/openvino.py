@@ -13,8 +13,8 @@ from fastcount.export.run import Options, Subject, Written
 from fastcount.models.base import CountingModel
 from fastcount.runtime.description import Description, sidecar
 from fastcount.runtime.engine import Engine
-from fastcount.runtime.engines import import_openvino
 from fastcount.runtime.openvino_engine import OpenvinoEngine, has_bfloat16
+from fastcount.runtime.quiet_imports import import_openvino
 
 
 def export_openvino(

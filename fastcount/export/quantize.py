@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastcount.runtime.engines import import_onnxruntime
 from fastcount.runtime.exported import Inputs
+from fastcount.runtime.quiet_imports import import_onnxruntime
 
 if TYPE_CHECKING:
     import onnx

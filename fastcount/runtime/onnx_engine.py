@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
-from fastcount.runtime.engines import import_onnxruntime
 from fastcount.runtime.exported import ExportedEngine, Inputs
 from fastcount.runtime.found import outputs_read, outputs_read_again
+from fastcount.runtime.quiet_imports import import_onnxruntime
 
 _CUDA = "CUDAExecutionProvider"
 _NO_PACKAGE = (

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import read_sidecar
-from fastcount.runtime.engines import import_openvino
 from fastcount.runtime.exported import INPUT, PARTS, ExportedEngine
 from fastcount.runtime.found import outputs_read, outputs_read_again
+from fastcount.runtime.quiet_imports import import_openvino
 
 
 class OpenvinoEngine(ExportedEngine):
