@@ -18,6 +18,7 @@
 #include "cuda/launch.h"
 #include "cuda/point_sets.h"
 #include "cuda/wide.h"
+#include "math/extremes.h"
 
 #if defined(FASTCOUNT_EMULATOR) || defined(__CUDACC__)
 
@@ -243,8 +244,7 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
 #pragma unroll
               for (int c = 0; c < kCols; ++c) {
                 if constexpr (kMaximum) {
-                  const T value = down[r] * across[c];
-                  greatest[r][c] = value > greatest[r][c] ? value : greatest[r][c];
+                  greatest[r][c] = greater_or_nan(greatest[r][c], down[r] * across[c]);
                 } else {
                   some[r][c] += down[r] * across[c];
                 }

@@ -15,6 +15,8 @@ from tests.emulator.toolchain import (
 )
 
 TESTS = REPOSITORY / "tests" / "ops"
+#: Tests of what only the kernels do, run here and, on a GPU, by benchmarks/gpu_check.py.
+KERNELS_ALONE = ("narrow_types", "row_alignment", "invalid_points")
 #: What a kernel has no part in (checks of arguments, compilation), or what only fast hardware ends.
 LEFT_OUT = (
     "compile",
@@ -42,7 +44,7 @@ def operator_tests() -> list[str]:
     names = (path.stem for path in sorted(CSRC.glob("bindings/torch/cuda/*.cpp")))
     files = (file for name in names for file in sorted(TESTS.glob(f"test_{name}*.py")))
     found = [str(file.relative_to(REPOSITORY)) for file in files]
-    return [*found, "tests/emulator/narrow_types.py", "tests/emulator/row_alignment.py"]
+    return [*found, *(f"tests/emulator/{name}.py" for name in KERNELS_ALONE)]
 
 
 def assert_tests_pass(selection: str, **variables: str) -> None:
