@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import importlib
 import importlib.util
 import json
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+
+from tests.emulator.test_operators import KERNELS_ALONE
 
 SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "gpu_check.py"
 
@@ -74,6 +80,78 @@ def test_a_step_that_outlasts_its_share_is_stopped(
     outcome = run.step("tests", [sys.executable, "-c", "import time; time.sleep(60)"])
     assert outcome["output"] == "stopped after 1 s"
     assert outcome["seconds"] < 30
+
+
+def is_running(process: int) -> bool:
+    """Neither gone nor dead and not yet buried."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("wait", ["", "time.sleep(60)"])
+def test_nothing_that_a_step_started_outlives_it(
+    gpu_check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    monkeypatch.setitem(gpu_check.LIMITS, "tests", 3)
+    child = tmp_path / "child"
+    code = (
+        "import subprocess, sys, time\n"
+        "command = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)\n"
+        f"open({str(child)!r}, 'w').write(str(started.pid))\n{wait}"
+    )
+    outcome = gpu_check.Run().step("tests", [sys.executable, "-c", code])
+    assert outcome["passed"] is (wait == "")
+    process = int(child.read_text())
+    deadline = time.monotonic() + 10
+    while is_running(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(process)
+
+
+def test_the_sanitizer_is_looked_for_in_the_toolkit(
+    gpu_check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(path: Path, text: str) -> str:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    assert gpu_check.find_sanitizer() is None
+    run = gpu_check.Run()
+    gpu_check.sanitize(run, [])
+    assert run.record["steps"]["sanitizer"]["passed"] is None  # absent is not failed
+    assert "compute-sanitizer" in run.record["steps"]["sanitizer"]["absent"]
+
+    toolkit = tmp_path / "toolkit"
+    tool = make(toolkit / "bin" / "compute-sanitizer", "")
+    make(tmp_path / "path" / "nvcc", f"echo '#$ _HERE_={toolkit}/bin' >&2")
+    assert gpu_check.find_sanitizer() == tool
+    (tmp_path / "path" / "nvcc").unlink()
+    monkeypatch.setenv("CUDA_HOME", str(toolkit))
+    assert gpu_check.find_sanitizer() == tool
+
+
+def test_the_sanitizer_sees_a_few_tests_of_every_operator(gpu_check: ModuleType) -> None:
+    assert gpu_check.KERNELS_ALONE == KERNELS_ALONE
+    command = [sys.executable, "-m", "pytest", *gpu_check.TESTS, "-k", gpu_check.SANITIZED]
+    listed = subprocess.run(
+        [*command, "--collect-only", "-q", "-p", "no:cacheprovider"],
+        cwd=SCRIPT.parent.parent,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tests = [line.split("::")[0] for line in listed.stdout.splitlines() if "::" in line]
+    chosen = collections.Counter(Path(each).stem.removeprefix("test_") for each in tests)
+    operators = SCRIPT.parent.parent.glob("csrc/bindings/torch/cuda/*.cpp")
+    files = {each.stem for each in operators} - {"focal_loss"} | {"focal_loss_inputs"}
+    assert files < set(chosen)
+    assert len(tests) < 80  # each takes a second under the sanitizer
 
 
 def test_missing_packages_are_named_and_their_tests_skipped(

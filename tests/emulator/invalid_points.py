@@ -14,7 +14,8 @@ from torch import Tensor
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
 
 OPS = torch.ops.fastcount
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
+CUDA = pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))
+DEVICES = pytest.mark.parametrize("device", ["cpu", CUDA])
 #: The largest is drawn with four columns a lane.
 SIZES = [(9, 13), (33, 70), (256, 260)]
 
@@ -31,7 +32,7 @@ def with_one_wrong(place: int, wrong: float, where: str) -> tuple[Tensor, Tensor
     return points, sigma
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@DEVICES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
