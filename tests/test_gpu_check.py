@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -212,6 +214,42 @@ def test_a_wrong_rival_is_found(gpu_measure: ModuleType) -> None:
     case = next(case for case in gpu_measure.cases(scale) if case.name == "spatial_softmax")
     words = gpu_measure.differs(case, lambda maps: 2 * maps, case.inputs(1))
     assert "not close" in words
+
+
+def refused(rival: object) -> object:
+    raise TypeError("no such backend\nand more")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "ours", "keys"),
+    [
+        (lambda rival: rival, 1.0, {"fastcount", "torch.compile", "times_faster"}),
+        (refused, 1.0, {"fastcount", "rival_failed"}),
+        (lambda rival: lambda maps: 2 * rival(maps), 1.0, {"fastcount", "rival_failed"}),
+        (lambda rival: rival, 2.0, {"fastcount", "error"}),
+    ],
+)
+def test_only_our_own_mistakes_count(
+    gpu_measure: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    compiler: Callable[[object], object],
+    ours: float,
+    keys: set[str],
+) -> None:
+    scale = gpu_measure.Scale(batch=1, side=8, points=3, crowd=9, device="cpu")
+    case = next(case for case in gpu_measure.cases(scale) if case.name == "spatial_softmax")
+    changed = dataclasses.replace(case, call=lambda maps: ours * case.call(maps))
+    monkeypatch.setattr(gpu_measure, "cases", lambda _: [changed])
+    monkeypatch.setattr(gpu_measure, "milliseconds", lambda _: {"median_ms": 1.0})
+    monkeypatch.setattr(torch, "compile", compiler)
+    record = tmp_path / "rivals.json"
+    monkeypatch.setattr(sys, "argv", ["gpu_measure.py", "rivals", str(record)])
+    assert gpu_measure.main() == ("error" in keys)
+    found = json.loads(record.read_text())["spatial_softmax"]
+    assert set(found) == keys
+    if compiler is refused:
+        assert found["rival_failed"] == "TypeError: no such backend"
 
 
 def test_the_batch_of_targets_counts_its_heads(gpu_measure: ModuleType) -> None:
