@@ -68,9 +68,9 @@ __global__ void __launch_bounds__(kThreads)
     sort_chunks(const std::int64_t* total, PeakRecord* peaks) {
   __shared__ PeakRecord chunk[kSortedByBlock];
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kSortedByBlock;
-  const auto count =
-      static_cast<int>(min(*total - first, static_cast<std::int64_t>(kSortedByBlock)));
-  if (count <= 1) return;
+  const std::int64_t left = *total - first;  // far below 0 where there is room for many more
+  if (left <= 1) return;
+  const auto count = static_cast<int>(min(left, std::int64_t{kSortedByBlock}));
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) chunk[i] = peaks[first + i];
   sort_by_block<kThreads>(chunk, count);
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) peaks[first + i] = chunk[i];

@@ -92,10 +92,11 @@ def test_a_picture_beyond_32_bits_fits_coarse_cells(name: str) -> None:
     ],
     ids=["find_peaks", "find_peaks_padded", "peak_map"],
 )
+@pytest.mark.parametrize("device", DEVICES)
 def test_a_map_of_more_pixels_than_an_index_holds_is_refused(
-    work: Callable[[Tensor], object],
+    work: Callable[[Tensor], object], device: str
 ) -> None:
-    maps = torch.zeros(1, 1, 1, 1).expand(1, 1, 2**16, 2**15)  # takes no memory
+    maps = torch.zeros(1, 1, 1, 1, device=device).expand(1, 1, 2**16, 2**15)  # takes no memory
     with pytest.raises(RuntimeError, match=r"fewer than 2\^31 pixels"):
         work(maps)
 

@@ -11,6 +11,8 @@
 #include <tuple>
 #include <vector>
 
+#include "bindings/torch/maps.h"
+
 namespace fastcount {
 namespace {
 
@@ -28,13 +30,8 @@ PeakRule check_rule(const Tensor& scores, std::int64_t kernel_size, double thres
                   kernel_size);
   STD_TORCH_CHECK(threshold == threshold, "threshold must not be NaN");
   STD_TORCH_CHECK(max_peaks >= 1, "max_peaks must be at least 1, got ", max_peaks);
-  const std::int64_t height = scores.size(2);
-  const std::int64_t width = scores.size(3);
-  STD_TORCH_CHECK(width == 0 || height == 0 ||
-                      (width <= std::numeric_limits<std::int32_t>::max() &&
-                       height <= std::numeric_limits<std::int32_t>::max() / width),
-                  "a map must have fewer than 2^31 pixels, got ", height, " x ", width);
-  return {height, width, kernel_size / 2, threshold, smooth};
+  check_pixels(scores);
+  return {scores.size(2), scores.size(3), kernel_size / 2, threshold, smooth};
 }
 
 template <typename T>

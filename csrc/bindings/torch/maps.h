@@ -6,6 +6,10 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "bindings/torch/devices.h"
 
 namespace fastcount {
 
@@ -18,7 +22,16 @@ inline bool same_shape(const torch::stable::Tensor& a, const torch::stable::Tens
 inline void check_same_shape(const torch::stable::Tensor& map, const char* name,
                              const torch::stable::Tensor& pred) {
   STD_TORCH_CHECK(same_shape(map, pred), name, " must have the shape of pred");
-  STD_TORCH_CHECK(map.is_cpu() == pred.is_cpu(), name, " and pred must share a device");
+  check_same_device(map, name, pred, "pred");
+}
+
+// The kernels number the pixels of a map (B, C, H, W) in 32 bits.
+inline void check_pixels(const torch::stable::Tensor& maps) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  const std::int64_t height = maps.size(2);
+  const std::int64_t width = maps.size(3);
+  STD_TORCH_CHECK(height == 0 || width == 0 || (width <= kMost && height <= kMost / width),
+                  "a map must have fewer than 2^31 pixels, got ", height, " x ", width);
 }
 
 // The type to compute in: double for double, float for every smaller floating-point type.

@@ -61,10 +61,7 @@ Tensor peak_map(const Tensor& maps, const Tensor& values, std::int64_t radius) {
       maps.scalar_type() == values.scalar_type() &&
           (maps.scalar_type() == ScalarType::Float || maps.scalar_type() == ScalarType::Double),
       "maps and values must both be float32 or float64");
-  STD_TORCH_CHECK(maps.size(2) == 0 || maps.size(3) == 0 ||
-                      (maps.size(3) <= std::numeric_limits<std::int32_t>::max() &&
-                       maps.size(2) <= std::numeric_limits<std::int32_t>::max() / maps.size(3)),
-                  "a map must have fewer than 2^31 pixels");
+  check_pixels(maps);
   return maps.scalar_type() == ScalarType::Double ? masked<double>(maps, values, radius)
                                                   : masked<float>(maps, values, radius);
 }

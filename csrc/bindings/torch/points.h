@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "bindings/torch/devices.h"
+
 namespace fastcount {
 
 // Where each set begins in `points` [T, 2] float64; the last entry is T.
@@ -32,7 +34,7 @@ inline void check_sigma(const torch::stable::Tensor& sigma, const torch::stable:
                   "sigma must have one entry for each point");
   STD_TORCH_CHECK(sigma.scalar_type() == torch::headeronly::ScalarType::Double,
                   "sigma must be float64");
-  STD_TORCH_CHECK(sigma.is_cpu() == points.is_cpu(), "sigma and points must share a device");
+  check_same_device(sigma, "sigma", points, "points");
 }
 
 inline void check_picture(std::int64_t height, std::int64_t width) {

@@ -7,6 +7,8 @@
 
 #include <vector>
 
+#include "bindings/torch/devices.h"
+
 namespace fastcount {
 namespace {
 
@@ -39,7 +41,7 @@ Tensor top_peaks_mask(const Tensor& peaks, const Tensor& counts) {
       counts.dim() == 2 && counts.size(0) == peaks.size(0) && counts.size(1) == peaks.size(1),
       "counts must have shape (B, C), one for each map");
   STD_TORCH_CHECK(counts.scalar_type() == ScalarType::Long, "counts must be int64");
-  STD_TORCH_CHECK(counts.is_cpu() == peaks.is_cpu(), "counts and peaks must share a device");
+  check_same_device(counts, "counts", peaks, "peaks");
   STD_TORCH_CHECK(
       peaks.scalar_type() == ScalarType::Float || peaks.scalar_type() == ScalarType::Double,
       "peaks must be float32 or float64");

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "bindings/torch/cuda/context.h"
+#include "bindings/torch/maps.h"
 
 namespace fastcount {
 namespace {
@@ -15,24 +16,27 @@ using cuda::PeakRecord;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
+// Contiguous. What is too large is refused before it is copied.
+Tensor held_maps(const Tensor& scores) {
+  STD_TORCH_CHECK(scores.dim() == 4, "scores must have shape (B, C, H, W)");
+  check_pixels(scores);
+  return torch::stable::contiguous(scores);
+}
+
+// `scores` are held_maps.
 PeakMaps check_maps(const Tensor& scores, std::int64_t kernel_size, double threshold, bool smooth,
                     std::int64_t max_peaks) {
-  STD_TORCH_CHECK(scores.dim() == 4, "scores must have shape (B, C, H, W)");
   STD_TORCH_CHECK(kernel_size >= 1 && kernel_size % 2 == 1, "kernel_size must be odd, got ",
                   kernel_size);
   STD_TORCH_CHECK(threshold == threshold, "threshold must not be NaN");
   STD_TORCH_CHECK(max_peaks >= 1, "max_peaks must be at least 1, got ", max_peaks);
-  const std::int64_t height = scores.size(2);
-  const std::int64_t width = scores.size(3);
-  STD_TORCH_CHECK(width == 0 || height <= std::numeric_limits<std::int32_t>::max() / width,
-                  "a map must have fewer than 2^31 pixels, got ", height, " x ", width);
   const std::int64_t maps = scores.size(0) * scores.size(1);
   STD_TORCH_CHECK(maps <= std::numeric_limits<std::int32_t>::max(), "too many maps: ", maps);
   return {scores.const_data_ptr(),
           number_of(scores, "scores"),
           maps,
-          height,
-          width,
+          scores.size(2),
+          scores.size(3),
           kernel_size / 2,
           threshold,
           smooth};
@@ -97,7 +101,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> find_peaks(const Tensor& scores,
                                                       std::optional<std::int64_t> max_peaks) {
   const std::int64_t most = max_peaks.value_or(std::numeric_limits<std::int64_t>::max());
   const CudaContext context(scores);
-  const Tensor held = torch::stable::contiguous(scores);
+  const Tensor held = held_maps(scores);
   const PeakMaps maps = check_maps(held, kernel_size, threshold, smooth, most);
   const auto results = [&](std::int64_t kept) {
     return std::make_tuple(torch::stable::new_empty(scores, {kept, 2}, ScalarType::Float),
@@ -125,7 +129,7 @@ std::tuple<Tensor, Tensor, Tensor> find_peaks_padded(const Tensor& scores, std::
                                                      double threshold, bool smooth,
                                                      std::int64_t max_peaks) {
   const CudaContext context(scores);
-  const Tensor held = torch::stable::contiguous(scores);
+  const Tensor held = held_maps(scores);
   const PeakMaps maps = check_maps(held, kernel_size, threshold, smooth, max_peaks);
   const std::int64_t images = held.size(0);
   const std::int64_t channels = held.size(1);

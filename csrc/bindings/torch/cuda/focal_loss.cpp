@@ -54,6 +54,8 @@ Tensor focal_loss_backward(const Tensor& grad, const Tensor& slope, const Tensor
                   "grad must be a scalar or have the shape of slope");
   STD_TORCH_CHECK(weight.numel() == 1 && weight.scalar_type() == type,
                   "weight must be a scalar of the type of slope");
+  check_same_device(grad, "grad", slope, "slope");
+  check_same_device(weight, "weight", slope, "slope");
   const CudaContext context(slope);
   const Tensor grads = aligned(dense(grad, type));
   const Tensor slopes = aligned(slope);

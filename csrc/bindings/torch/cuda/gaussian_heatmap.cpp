@@ -32,8 +32,9 @@ Tensor gaussian_heatmap(const Tensor& points, const Tensor& sigma,
   std::optional<Tensor> held;
   if (labels.has_value()) {
     STD_TORCH_CHECK(labels->scalar_type() == ScalarType::Long && labels->dim() == 1 &&
-                        labels->size(0) == offsets.back() && labels->is_cpu() == points.is_cpu(),
-                    "labels must be int64, one for each point, on the points' device");
+                        labels->size(0) == offsets.back(),
+                    "labels must be int64, one for each point");
+    check_same_device(*labels, "labels", points, "points");
     held = aligned(*labels);
   }
   const std::int64_t* classes_of = held ? held->const_data_ptr<std::int64_t>() : nullptr;

@@ -15,6 +15,8 @@ Tensor peak_map(const Tensor& maps, const Tensor& values, std::int64_t radius) {
   STD_TORCH_CHECK(radius >= 0, "radius must not be negative, got ", radius);
   STD_TORCH_CHECK(maps.scalar_type() == values.scalar_type(),
                   "maps and values must have one dtype");
+  check_same_device(values, "values", maps, "maps");
+  check_pixels(maps);
   const cuda::Number number = number_of(maps, "maps");
   const CudaContext context(maps);
   const Tensor map = torch::stable::contiguous(maps);
@@ -34,7 +36,7 @@ Tensor top_peaks_mask(const Tensor& peaks, const Tensor& counts) {
       counts.dim() == 2 && counts.size(0) == peaks.size(0) && counts.size(1) == peaks.size(1),
       "counts must have shape (B, C), one for each map");
   STD_TORCH_CHECK(counts.scalar_type() == ScalarType::Long, "counts must be int64");
-  STD_TORCH_CHECK(counts.is_cpu() == peaks.is_cpu(), "counts and peaks must share a device");
+  check_same_device(counts, "counts", peaks, "peaks");
   const cuda::Number number = number_of(peaks, "peaks");
   const CudaContext context(peaks);
   const Tensor map = torch::stable::contiguous(peaks);

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "bindings/torch/cuda/context.h"
+#include "bindings/torch/devices.h"
 
 namespace fastcount {
 namespace {
@@ -38,10 +39,10 @@ SoftMaps check_maps(const Tensor& held, std::int64_t kernel_size, bool detect, d
 
 void check_grad(const std::optional<Tensor>& grad, const Tensor& heatmap, std::int64_t dims) {
   if (!grad) return;
-  bool same = grad->dim() == dims && grad->scalar_type() == heatmap.scalar_type() &&
-              grad->is_cpu() == heatmap.is_cpu();
+  check_same_device(*grad, "a gradient", heatmap, "heatmap");
+  bool same = grad->dim() == dims && grad->scalar_type() == heatmap.scalar_type();
   for (std::int64_t i = 0; same && i < dims; ++i) same = grad->size(i) == heatmap.size(i);
-  STD_TORCH_CHECK(same, "a gradient must have the shape, dtype and device of its output");
+  STD_TORCH_CHECK(same, "a gradient must have the shape and dtype of its output");
 }
 
 Tensor spatial_softmax(const Tensor& heatmap, std::int64_t kernel_size, double beta) {

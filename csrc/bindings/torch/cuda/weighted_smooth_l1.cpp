@@ -33,6 +33,7 @@ Tensor weighted_smooth_l1_backward(const Tensor& grad, const Tensor& pred, const
   check_same_shape(target, "target", pred);
   STD_TORCH_CHECK(grad.numel() == 1 || same_shape(grad, pred),
                   "grad must be a scalar or have the shape of pred");
+  check_same_device(grad, "grad", pred, "pred");
   const ScalarType type = compute_type(pred);
   const CudaContext context(pred);
   const Tensor grads = aligned(dense(grad, type));
