@@ -1,7 +1,7 @@
 // Floor: forward 8 bytes a pixel read and, where a gradient will be wanted, 4 written; backward
 // 4 read and 4 written (float32), and about 65 operations a pixel, see cpu/focal_loss.h. On an
 // H200, 64 maps of 1024 x 1024: forward without a gradient 0.221 ms, 58 % of what a copy moves
-// (before its quotients were quotient.h's; not measured since); backward 0.137 ms, 93 %.
+// (measured when it took 1.7 times as many instructions, not since); backward 0.137 ms, 93 %.
 //
 // Each thread takes four neighbouring pixels by accesses of 16 bytes (8 where they are 16-bit
 // numbers). A block adds up its losses in float64 and writes their sum; one block more adds those.
@@ -23,9 +23,25 @@ struct FocalPlan {
   C gamma;
 };
 
-// x^y of a quad: what does not depend on the pixel is decided once for all four.
+// The exponents that the losses have unless asked otherwise, for kernels whose compiler knows them:
+// gamma - 1, where gamma is 4 for masks and else 2, and beta.
+template <FocalForm kForm>
+constexpr Exponent kUsualLowered =
+    kForm == FocalForm::kMask ? Exponent{3.0, 3, false} : Exponent{1.0, 1, false};
+template <FocalForm kForm>
+constexpr Exponent kUsualBeta =
+    kForm == FocalForm::kMask ? Exponent{0.5, 0, true} : Exponent{4.0, 4, false};
+
+template <FocalForm kForm>
+bool is_usual(const FocalPower& power, const Exponent& beta) {
+  return !power.divide && power.exponent.value == kUsualLowered<kForm>.value &&
+         (kForm == FocalForm::kBinary || beta.value == kUsualBeta<kForm>.value);
+}
+
+// x^y of a quad: what does not depend on the pixel is decided once for all four, or by the compiler
+// where it knows y.
 template <typename C>
-__device__ __forceinline__ void power_of(const Quad<C>& x, const Exponent& y, Quad<C>& raised) {
+__device__ __forceinline__ void power_of(const Quad<C>& x, Exponent y, Quad<C>& raised) {
   if (y.factors < 0) {
     for (int k = 0; k < kQuad; ++k) {
       raised.at[k] = power_by_logarithm(x.at[k], static_cast<C>(y.value));
@@ -33,19 +49,21 @@ __device__ __forceinline__ void power_of(const Quad<C>& x, const Exponent& y, Qu
     return;
   }
   for (int k = 0; k < kQuad; ++k) raised.at[k] = y.root ? root_of(x.at[k]) : C(1);
+#pragma unroll 4
   for (int i = 0; i < y.factors; ++i) {
     for (int k = 0; k < kQuad; ++k) raised.at[k] *= x.at[k];
   }
 }
 
-template <bool kLogits, FocalForm kForm, FocalPoly kPoly, typename T>
+// kUsual: with the usual exponents, whatever the plan's. kSlopes: `slopes` may be asked for.
+template <bool kLogits, FocalForm kForm, FocalPoly kPoly, bool kUsual, bool kSlopes, typename T>
 __global__ void __launch_bounds__(kMapThreads)
     focal_kernel(const T* pred, const compute_t<T>* target, const bool* mask, std::int64_t count,
                  FocalPlan<compute_t<T>> plan, compute_t<T>* slopes, compute_t<T>* values,
                  SumPair* sums) {
   using C = compute_t<T>;
   double sum = 0.0;
-  int centres = 0;  // a thread sees fewer than 2^31 pixels
+  float centres = 0.0f;  // a thread sees fewer than 2^24 pixels
   for (std::int64_t i = first_quad(); i < count; i += quad_step()) {
     Quad<T> p{};
     Quad<C> t{};
@@ -69,10 +87,15 @@ __global__ void __launch_bounds__(kMapThreads)
     }
     Quad<C> lowered;
     Quad<C> weight;
-    power_of(d, plan.power.exponent, lowered);
-    power_of(base, plan.beta, weight);
-    if (plan.power.divide) {
-      for (int k = 0; k < kQuad; ++k) lowered.at[k] = focal_divided(lowered.at[k], d.at[k]);
+    if constexpr (kUsual) {
+      power_of(d, kUsualLowered<kForm>, lowered);
+      power_of(base, kUsualBeta<kForm>, weight);
+    } else {
+      power_of(d, plan.power.exponent, lowered);
+      power_of(base, plan.beta, weight);
+      if (plan.power.divide) {
+        for (int k = 0; k < kQuad; ++k) lowered.at[k] = focal_divided(lowered.at[k], d.at[k]);
+      }
     }
     Quad<C> value;
     for (int k = 0; k < kQuad; ++k) {
@@ -81,18 +104,28 @@ __global__ void __launch_bounds__(kMapThreads)
       value.at[k] = loss.value;
       slope.at[k] *= loss.slope;
     }
-    if (slopes != nullptr) store_quad(slopes, i, count, slope);
+    if (kSlopes && slopes != nullptr) store_quad(slopes, i, count, slope);
     if (values != nullptr) store_quad(values, i, count, value);
+    if (i + kQuad > count) {  // what lies beyond the end does not count
+      for (int k = 0; k < kQuad; ++k) {
+        if (i + k >= count) value.at[k] = t.at[k] = C(0);
+      }
+    }
     C four(0);
     for (int k = 0; k < kQuad; ++k) {
-      const bool counts = i + k < count;
-      four += counts ? value.at[k] : C(0);
-      centres += counts && t.at[k] == C(1) ? 1 : 0;
+      four += value.at[k];
+      centres += t.at[k] == C(1) ? 1.0f : 0.0f;
     }
     sum += static_cast<double>(four);
   }
   const SumPair total = block_sum<kMapThreads>({sum, static_cast<double>(centres)});
   if (threadIdx.x == 0) sums[blockIdx.x] = total;
+}
+
+// Calls `work` with the flag as a constant.
+template <typename Work>
+cudaError_t visit_flag(bool flag, const Work& work) {
+  return flag ? work(std::true_type{}) : work(std::false_type{});
 }
 
 // Calls `work` with the form and the poly form as constants.
@@ -173,11 +206,24 @@ cudaError_t run(const FocalMaps& maps, const FocalOptions& options, double alpha
   cudaError_t error = visit_forms(options, [&](auto form, auto poly) -> cudaError_t {
     constexpr FocalForm kForm = decltype(form)::value;
     constexpr FocalPoly kPoly = decltype(poly)::value;
-    return options.logits
-               ? LAUNCH((focal_kernel<true, kForm, kPoly, T>), blocks, kMapThreads, 0, stream, pred,
-                        target, maps.mask, maps.count, plan, slope, values, scratch)
-               : LAUNCH((focal_kernel<false, kForm, kPoly, T>), blocks, kMapThreads, 0, stream,
-                        pred, target, maps.mask, maps.count, plan, slope, values, scratch);
+    const auto launch = [&](auto logits, auto usual, auto slopes) -> cudaError_t {
+      constexpr bool kLogits = decltype(logits)::value;
+      constexpr bool kUsual = decltype(usual)::value;
+      constexpr bool kSlopes = decltype(slopes)::value;
+      return LAUNCH((focal_kernel<kLogits, kForm, kPoly, kUsual, kSlopes, T>), blocks, kMapThreads,
+                    0, stream, pred, target, maps.mask, maps.count, plan, slope, values, scratch);
+    };
+    const bool usual = is_usual<kForm>(plan.power, plan.beta);
+    return visit_flag(options.logits, [&](auto logits) {
+      // What is mostly wanted has kernels of its own: all of them would take minutes to compile.
+      if constexpr (kPoly == FocalPoly::kNone && sizeof(C) == 4) {
+        if (usual) {
+          return visit_flag(slope != nullptr,
+                            [&](auto slopes) { return launch(logits, std::true_type{}, slopes); });
+        }
+      }
+      return launch(logits, std::false_type{}, std::true_type{});
+    });
   });
   if (error != cudaSuccess) return error;
   C* total = results.values ? nullptr : loss;

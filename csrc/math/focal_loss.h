@@ -18,6 +18,7 @@
 #include <cmath>
 #include <limits>
 
+#include "math/extremes.h"
 #include "math/host_device.h"
 #include "math/logarithm.h"
 #include "math/power.h"
@@ -90,12 +91,6 @@ struct FocalError {
   T slope;  // the derivative of d with respect to the prediction; 0 where p is clamped
 };
 
-template <typename T>
-FASTCOUNT_HD T focal_bounded(T value, const FocalClamp<T>& clamp) {
-  const T raised = value < clamp.eps ? clamp.eps : value;  // NaN stays
-  return raised > clamp.one_less ? clamp.one_less : raised;
-}
-
 // `pred` is a probability, or a logit.
 template <bool kLogits, typename T>
 FASTCOUNT_HD FocalError<T> focal_error(T pred, T goal, const FocalClamp<T>& clamp) {
@@ -110,8 +105,8 @@ FASTCOUNT_HD FocalError<T> focal_error(T pred, T goal, const FocalClamp<T>& clam
   }
   const T above_low = pred >= clamp.low ? rate : T(0);
   const T passes = pred <= clamp.high ? above_low : T(0);
-  p = focal_bounded(p, clamp);
-  q = focal_bounded(q, clamp);
+  p = bounded(p, clamp.eps, clamp.one_less);
+  q = bounded(q, clamp.eps, clamp.one_less);
   const T left = T(1) - goal;
   const bool below = p < goal;
   // Of two equal differences the one whose terms are exact, or small.

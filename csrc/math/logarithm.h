@@ -14,9 +14,6 @@ namespace fastcount {
 //
 // x = 2^k m with m in [sqrt(1/2), sqrt(2)).
 FASTCOUNT_HD float log_positive(float x) {
-#if defined(__CUDA_ARCH__)
-  return ::logf(x);
-#else
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
   const std::uint32_t sqrt_half = 0x3f3504f3u;
@@ -35,7 +32,6 @@ FASTCOUNT_HD float log_positive(float x) {
   const float p = low + f4 * high;
   const float power = static_cast<float>(k);
   return power * 0.693145751953125f + (power * 1.42860677e-6f + (f + f2 * (f * p - 0.5f)));
-#endif
 }
 
 FASTCOUNT_HD double log_positive(double x) {

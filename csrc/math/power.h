@@ -27,13 +27,14 @@ inline Exponent make_exponent(double value) {
   return {value, halves / 2, halves % 2 == 1};
 }
 
-// The square root of a number that is not negative, on a GPU within 2 units in the last place.
+// The square root of a number that is not negative, on a GPU within 2 units in the last place and 0
+// below 2^-126.
 template <typename T>
 FASTCOUNT_HD T root_of(T x) {
 #if defined(__CUDA_ARCH__)
   if constexpr (sizeof(T) == 4) {
     float root;
-    asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(x));
+    asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(root) : "f"(x));
     return root;
   }
 #endif
