@@ -2,8 +2,8 @@
 // 32 x 128 cells costs a point 160 weights for 4096 multiply-adds.
 //
 // What divides the weights of a point is the sum of those very weights, in the type of the map
-// and added in float64, so that the map's sum is the count however an exponential rounds. Eight
-// lanes sum one axis of a point. On an H200, 64 maps of 1024 x 1024 with 1,000 points of sigma 5
+// and added in float64, so that the map's sum is the count however an exponential rounds. Two lanes
+// sum one axis of a point. On an H200, 64 maps of 1024 x 1024 with 1,000 points of sigma 5
 // each: 0.213 ms, 30 % of what a copy moves; at stride 8, 0.098 ms.
 #include "cuda/density_map.h"
 
@@ -18,7 +18,7 @@ namespace fastcount::cuda {
 namespace {
 
 constexpr int kPrepareThreads = 256;
-constexpr int kLanesOfAxis = 8;
+constexpr int kLanesOfAxis = 2;
 constexpr int kPointsOfBlock = kPrepareThreads / (2 * kLanesOfAxis);
 
 // One axis of a point: the weight of pixel k is scale * relative(k).
@@ -72,7 +72,7 @@ struct DensityPoint {
   }
 };
 
-// Eight lanes work on one axis, each on every eighth pixel of its window; all lanes of the warp
+// Two lanes work on one axis, each on every second pixel of its window; all lanes of the warp
 // come here, also for points that are not drawn (`counts` is false). Each returns the same.
 template <typename T>
 __device__ __forceinline__ DensityAxis<T> prepare_axis(double position, double sigma, bool counts,
@@ -106,7 +106,8 @@ __device__ __forceinline__ DensityAxis<T> prepare_axis(double position, double s
   return {static_cast<std::int32_t>(pixel), fraction, static_cast<T>(1.0 / total), rate};
 }
 
-// Sixteen lanes a point: eight for its row, eight for its column.
+// Four lanes a point: two for its row, two for its column. More would mostly repeat for each other
+// what comes before and after the sum.
 template <typename T>
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare(const double* xy, const double* sigma, std::int64_t count, DensityPicture picture,

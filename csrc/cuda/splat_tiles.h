@@ -134,7 +134,6 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
     draw_tiles(const Point* points, SetTable table, PlaneShape shape, int tiles_of_block, T ceiling,
                T* maps) {
   constexpr int kTileCols = 32 * kCols;
-  constexpr int kSegments = 1 + kCols;  // of 32 weights of a point: its rows, its columns
   __shared__ std::int32_t listed_points[kListed];
   __shared__ std::int32_t found[kTileThreads];
   __shared__ int counts[2][kTileWarps];
@@ -212,15 +211,13 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
 
         for (int first = 0; first < total; first += kTogether) {
           const int held = min(total - first, kTogether);
-          for (int task = warp; task < held * kSegments; task += kTileWarps) {
-            const int at = task / kSegments;
-            const int segment = task % kSegments;
-            const Point& point = own_points[found[first + at]];
-            if (segment == kCols) {
-              row_weights[at][lane] =
-                  lane < shape.rows - top ? point.row_weight(top + lane, shape.stride) : T(0);
-              if (lane == 0) rows_of_point[at] = {point.box.top, point.box.bottom};
-            } else {
+          for (int at = warp; at < held; at += kTileWarps) {
+            const Point point = own_points[found[first + at]];  // read once for all its weights
+            if (lane == 0) rows_of_point[at] = {point.box.top, point.box.bottom};
+            row_weights[at][lane] =
+                lane < shape.rows - top ? point.row_weight(top + lane, shape.stride) : T(0);
+#pragma unroll
+            for (int segment = 0; segment < kCols; ++segment) {
               const int col = 32 * segment + lane;
               col_weights[at][col] =
                   col < shape.cols - left ? point.col_weight(left + col, shape.stride) : T(0);
