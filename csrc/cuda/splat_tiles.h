@@ -1,6 +1,6 @@
 // Maps made of outer products, gathered tile by tile on a GPU. A block draws a strip of tiles, one
 // beside the other: it lists, in order, the points of its picture whose window reaches the strip's
-// rows; for each tile it keeps those that reach its columns, weighs them 16 at a time in shared
+// rows; for each tile it takes those that reach its columns, weighs them 16 at a time in shared
 // memory and adds them up in registers, each warp only those that reach its own rows. Each cell is
 // written once, 16 bytes at a time, and it receives its points in their order: no atomics, the same
 // bits every run, no sorting beforehand. The floors of what is drawn stand in density_map.cu and
@@ -87,6 +87,46 @@ __device__ __forceinline__ int place_in_order(bool keep, int* counts, int& liste
   return place;
 }
 
+// A point of a strip's list: which one, and the columns that it reaches.
+struct Listed {
+  std::int32_t index;
+  Span cols;
+};
+
+// A warp's walk over a strip's list for one tile. Every warp walks alike, so no warp waits for
+// another to know what a tile's next points are.
+struct ListWalk {
+  int next = 0;        // where in the list the warp will read on
+  bool waits = false;  // the element that this lane has read reaches the tile and is not yet taken
+  std::int32_t index = -1;
+
+  // How many the next points of the tile are, up to kTogether. Those that this warp has to weigh,
+  // one in kTileWarps, it leaves in `chosen`, where no other warp looks for them.
+  __device__ __forceinline__ int take_group(const Listed* list, int listed, const Span& cols,
+                                            std::int32_t* chosen) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    int held = 0;
+    while (true) {
+      const unsigned waiting = __ballot_sync(0xFFFFFFFFu, waits);
+      const int place = held + __popc(waiting & ((1u << lane) - 1u));
+      const bool taken = waits && place < kTogether;
+      if (taken && place % kTileWarps == warp) chosen[place] = index;
+      waits = waits && !taken;
+      held = min(held + __popc(waiting), kTogether);
+      if (held == kTogether || next >= listed) break;
+      if (next + lane < listed) {
+        const Listed element = list[next + lane];
+        index = element.index;
+        waits = element.cols.last >= cols.first && element.cols.first <= cols.last;
+      }
+      next += 32;
+    }
+    __syncwarp();
+    return held;
+  }
+};
+
 template <typename T, int kRows, int kCols>
 __device__ __forceinline__ void take(const T (&terms)[kRows][kCols],
                                      CarriedSum<T> (&sums)[kRows][kCols]) {
@@ -134,8 +174,8 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
     draw_tiles(const Point* points, SetTable table, PlaneShape shape, int tiles_of_block, T ceiling,
                T* maps) {
   constexpr int kTileCols = 32 * kCols;
-  __shared__ std::int32_t listed_points[kListed];
-  __shared__ std::int32_t found[kTileThreads];
+  __shared__ Listed list[kListed];
+  __shared__ std::int32_t chosen[kTogether];
   __shared__ int counts[2][kTileWarps];
   __shared__ Span rows_of_point[kTogether];
   alignas(16) __shared__ T row_weights[kTogether][kTileRows];
@@ -182,82 +222,68 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(T) == 4 ? 3 : 1)
         listed = 0;
         for (; next < end && listed + kTileThreads <= kListed; next += kTileThreads) {
           const int index = next + thread;
+          PointBox box{};
           bool reaches = false;
           if (index < end) {
-            const PointBox box = own_points[index].box;
+            box = own_points[index].box;
             reaches = box.bottom >= strip_rows.first && box.top <= strip_rows.last &&
                       own_points[index].is_on(plane);
           }
           const int place = place_in_order(reaches, counts[turn], listed);
           turn ^= 1;
-          if (reaches) listed_points[place] = index;
+          if (reaches) list[place] = {index, {box.left, box.right}};
         }
         all_listed = from_the_first && next >= end;
         __syncthreads();
       }
-      for (int start = 0; start < listed; start += kTileThreads) {
-        std::int32_t index = -1;
-        bool reaches = false;
-        if (start + thread < listed) {
-          index = listed_points[start + thread];
-          const PointBox box = own_points[index].box;
-          reaches = box.right >= cols.first && box.left <= cols.last;
-        }
-        int total = 0;
-        const int place = place_in_order(reaches, counts[turn], total);
-        turn ^= 1;
-        if (reaches) found[place] = index;
-        __syncthreads();
-
-        for (int first = 0; first < total; first += kTogether) {
-          const int held = min(total - first, kTogether);
-          for (int at = warp; at < held; at += kTileWarps) {
-            const Point point = own_points[found[first + at]];  // read once for all its weights
-            if (lane == 0) rows_of_point[at] = {point.box.top, point.box.bottom};
-            row_weights[at][lane] =
-                lane < shape.rows - top ? point.row_weight(top + lane, shape.stride) : T(0);
-#pragma unroll
-            for (int segment = 0; segment < kCols; ++segment) {
-              const int col = 32 * segment + lane;
-              col_weights[at][col] =
-                  col < shape.cols - left ? point.col_weight(left + col, shape.stride) : T(0);
-            }
+      ListWalk walk;
+      while (const int held = walk.take_group(list, listed, cols, chosen)) {
+        for (int at = warp; at < held; at += kTileWarps) {
+          const Point point = own_points[chosen[at]];  // read once for all its weights
+          if (lane == 0) rows_of_point[at] = {point.box.top, point.box.bottom};
+          row_weights[at][lane] =
+              lane < shape.rows - top ? point.row_weight(top + lane, shape.stride) : T(0);
+#pragma unroll 2  // four at once would not fit into the registers
+          for (int segment = 0; segment < kCols; ++segment) {
+            const int col = 32 * segment + lane;
+            col_weights[at][col] =
+                col < shape.cols - left ? point.col_weight(left + col, shape.stride) : T(0);
           }
-          __syncthreads();
-          T some[kRowsOfWarp][kCols] = {};
-          for (int at = 0; at < held; ++at) {
-            const Span reach = rows_of_point[at];
-            if (reach.last < own_rows.first || reach.first > own_rows.last) continue;
-            T across[kCols];
-            T down[kRowsOfWarp];
+        }
+        __syncthreads();
+        T some[kRowsOfWarp][kCols] = {};
+        for (int at = 0; at < held; ++at) {
+          const Span reach = rows_of_point[at];
+          if (reach.last < own_rows.first || reach.first > own_rows.last) continue;
+          T across[kCols];
+          T down[kRowsOfWarp];
 #pragma unroll
-            for (int c = 0; c < kCols; ++c) across[c] = col_weights[at][lane * kCols + c];
+          for (int c = 0; c < kCols; ++c) across[c] = col_weights[at][lane * kCols + c];
 #pragma unroll
-            for (int r = 0; r < kRowsOfWarp; ++r) {
-              down[r] = row_weights[at][warp * kRowsOfWarp + r];
-            }
+          for (int r = 0; r < kRowsOfWarp; ++r) {
+            down[r] = row_weights[at][warp * kRowsOfWarp + r];
+          }
 #pragma unroll
-            for (int r = 0; r < kRowsOfWarp; ++r) {
+          for (int r = 0; r < kRowsOfWarp; ++r) {
 #pragma unroll
-              for (int c = 0; c < kCols; ++c) {
-                if constexpr (kMaximum) {
-                  greatest[r][c] = greater_or_nan(greatest[r][c], down[r] * across[c]);
-                } else {
-                  some[r][c] += down[r] * across[c];
-                }
+            for (int c = 0; c < kCols; ++c) {
+              if constexpr (kMaximum) {
+                greatest[r][c] = greater_or_nan(greatest[r][c], down[r] * across[c]);
+              } else {
+                some[r][c] += down[r] * across[c];
               }
             }
           }
-          if constexpr (!kMaximum) {
-            if (first_group) {
-              take(some, sums);
-            } else {
-              add(some, sums);
-            }
-          }
-          first_group = false;
-          __syncthreads();
         }
+        if constexpr (!kMaximum) {
+          if (first_group) {
+            take(some, sums);
+          } else {
+            add(some, sums);
+          }
+        }
+        first_group = false;
+        __syncthreads();
       }
     } while (next < end);
 
