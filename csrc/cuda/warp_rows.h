@@ -75,8 +75,10 @@ struct LoadedPart {
 };
 
 // Reads the rows of a map from column x on. With kEdges the outermost pixels of a warp, which no
-// lane holds, are read one by one; without they are some other pixel's. Where rows are not aligned
-// all pixels are read so.
+// lane holds, are read one by one; without they are some other pixel's. With kEdges a row further
+// below than the one after the walk's last is not read: it was only asked for ahead of time.
+// (Without there is no register to spare to know that.) Where rows are not aligned all pixels are
+// read so.
 template <typename T, bool kAligned, bool kEdges>
 struct RowReader {
   static constexpr int kCount = kWide<T>;
@@ -86,6 +88,7 @@ struct RowReader {
   MapShape shape;
   int x;
   int lane;
+  int end;           // of the rows that are read
   bool inside;       // the lane's columns, where rows are aligned: all or none
   bool edge_inside;  // an outermost lane's column beside its own
 
@@ -95,6 +98,7 @@ struct RowReader {
         shape(size),
         x(column),
         lane(static_cast<int>(threadIdx.x) % 32),
+        end(kEdges ? min(walk.top + kRowsOfWalk + 1, size.height) : size.height),
         inside(column_inside(column)),
         edge_inside((lane == 0 || lane == 31) && column_inside(edge_column())) {}
 
@@ -113,7 +117,7 @@ struct RowReader {
 
   __device__ __forceinline__ LoadedPart<T> load(int y) const {
     LoadedPart<T> loaded{};
-    const bool on_map = row_inside(y);
+    const bool on_map = y >= 0 && y < end;
     if constexpr (kAligned) {
       if (on_map && inside) loaded.pixels = *reinterpret_cast<const Wide<T>*>(pixel(y, x));
     } else {

@@ -136,10 +136,11 @@ std::tuple<Tensor, Tensor, Tensor> find_peaks_padded(const Tensor& scores, std::
   Tensor points =
       torch::stable::new_empty(scores, {images, channels, max_peaks, 2}, ScalarType::Float);
   Tensor values = torch::stable::new_empty(scores, {images, channels, max_peaks});
-  Tensor valid = torch::stable::new_zeros(scores, {images, channels}, ScalarType::Long);
+  Tensor valid = torch::stable::new_empty(scores, {images, channels}, ScalarType::Long);
   if (held.numel() == 0) {
     torch::stable::fill_(points, -1.0);
     torch::stable::zero_(values);
+    torch::stable::zero_(valid);
     return {points, values, valid};
   }
   const cudaStream_t stream = context.stream();
