@@ -33,6 +33,18 @@ def test_equals_reference(device: str, dtype: torch.dtype) -> None:
         assert torch.equal(cross_label(sets[0].T.contiguous().T, size), label[:1])
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("width", [1, 5, 64, 131])
+def test_crosses_at_every_row_of_tall_maps(device: str, width: int) -> None:
+    generator = torch.Generator().manual_seed(width)
+    rows = torch.arange(-2, 99, dtype=torch.float64)
+    across = torch.rand(len(rows), generator=generator, dtype=torch.float64) * width
+    points = torch.stack([across, rows], 1).to(device)
+    for sets in ([points], [points[:0], points[1::7], points[::7], points[3::7]]):
+        label = cross_label(sets, (97, width))
+        assert torch.equal(label, reference.cross_label(sets, (97, width)))
+
+
 def test_refusals() -> None:
     points = torch.zeros(2, 2, requires_grad=True)
     with pytest.raises(RuntimeError, match="no gradient"):
