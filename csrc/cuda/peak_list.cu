@@ -51,9 +51,13 @@ __global__ void __launch_bounds__(kThreads)
 
   const T* map = scores + map_number * height * width;
   for (int i = 0; i < kWords; ++i) {
+    if (words[i] == 0) continue;
+    const auto word = static_cast<std::uint32_t>(first + i);  // a map has fewer than 2^31
+    const auto y = static_cast<std::int64_t>(word / static_cast<std::uint32_t>(row_words));
+    const auto left_x =
+        static_cast<std::int64_t>(word % static_cast<std::uint32_t>(row_words)) * 32;
     for (std::uint32_t left = words[i]; left != 0; left &= left - 1) {
-      const std::int64_t y = (first + i) / row_words;
-      const std::int64_t x = (first + i) % row_words * 32 + __ffs(static_cast<int>(left)) - 1;
+      const std::int64_t x = left_x + __ffs(static_cast<int>(left)) - 1;
       const auto key = peak_key<T>(map, height, width, smooth, absent_key<PeakKey<T>>(), y, x);
       if (to < capacity) {
         peaks[to] = {key, static_cast<std::int32_t>(y * width + x),

@@ -32,7 +32,13 @@ __device__ __forceinline__ void sort_by_block(PeakRecord* records, int count) {
   }
   for (int size = 2; size <= room; size *= 2) {
     for (int step = size / 2; step > 0; step /= 2) {
-      __syncthreads();
+      // In steps below 32 a warp's records are its own; in step 16 another may have had them
+      // before.
+      if (step >= 16 || size == 2) {
+        __syncthreads();
+      } else {
+        __syncwarp();
+      }
       for (int i = static_cast<int>(threadIdx.x); i < room; i += kThreads) {
         const int other = i ^ step;
         if (other < i) continue;
