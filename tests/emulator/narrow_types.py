@@ -22,9 +22,13 @@ def maps(dtype: torch.dtype, device: str, *shape: int) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(3)).to(device, dtype)
 
 
-def assert_rounded(got: object, wide: object, dtype: torch.dtype) -> None:
+def assert_rounded(got: object, wide: object, dtype: torch.dtype, exact: bool = True) -> None:
     for ours, theirs in zip(got, wide, strict=True):  # type: ignore[call-overload]
-        assert torch.equal(ours, theirs.to(dtype) if theirs.dtype == torch.float32 else theirs)
+        rounded = theirs.to(dtype) if theirs.dtype == torch.float32 else theirs
+        if exact:
+            assert torch.equal(ours, rounded)
+        else:
+            torch.testing.assert_close(ours, rounded)
 
 
 @DEVICES
@@ -74,4 +78,5 @@ def test_soft_counts(dtype: torch.dtype, kernel_size: int, device: str) -> None:
             OPS.soft_count_backward(grad.float(), grad_sum.float(), heatmap.float(), *rule),
         ],
         dtype,
+        exact=device == "cpu",  # nvcc fuses a multiplication and an addition as suits each kernel
     )
