@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fastcount.ops.differentiable import differentiable
 from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.maps import (
     check_like,
@@ -199,7 +200,7 @@ def _focal(
     reduction: str,
 ) -> Tensor:
     check_maps(pred, target)
-    loss: Tensor = torch.ops.fastcount.focal_loss(
+    loss: Tensor = _focal_loss(
         pred,
         target,
         mask,
@@ -283,5 +284,5 @@ def _second_derivative(ctx: Any, *grads: Any) -> Any:
 
 torch.library.register_fake("fastcount::focal_loss", _fake)
 torch.library.register_fake("fastcount::focal_loss_backward", _fake_backward)
-torch.library.register_autograd("fastcount::focal_loss", _backward, setup_context=_setup_context)
 torch.library.register_autograd("fastcount::focal_loss_backward", _second_derivative)
+_focal_loss = differentiable("focal_loss", _backward, _setup_context)

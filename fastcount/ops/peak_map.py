@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcount.ops.differentiable import differentiable
 from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.native import kernel_input, require_device
 
@@ -34,7 +35,7 @@ def peak_map(maps: Tensor, *, radius: int = 1) -> Tensor:
     if radius < 0:
         raise ValueError(f"radius must be at least 0, got {radius}")
     values = kernel_input(maps)
-    peaks: Tensor = torch.ops.fastcount.peak_map(values.detach(), values, radius)
+    peaks: Tensor = _peak_map(values.detach(), values, radius)
     return peaks.to(maps.dtype)
 
 
@@ -118,5 +119,5 @@ def _backward_mask(ctx: Any, *grads: Any) -> Any:
 
 torch.library.register_fake("fastcount::peak_map", _fake_peak_map)
 torch.library.register_fake("fastcount::top_peaks_mask", _fake_mask)
-torch.library.register_autograd("fastcount::peak_map", _backward_peak_map, setup_context=_keep_maps)
+_peak_map = differentiable("peak_map", _backward_peak_map, _keep_maps)
 torch.library.register_autograd("fastcount::top_peaks_mask", _backward_mask)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcount.ops.differentiable import differentiable
 from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.maps import check_number
 from fastcount.ops.native import kernel_input, require_device
@@ -36,7 +37,7 @@ def spatial_softmax(heatmap: Tensor, *, kernel_size: int = 3, beta: float = 100.
         RuntimeError: when a gradient of the gradient is asked for.
     """
     _check(heatmap, kernel_size, beta)
-    softened: Tensor = torch.ops.fastcount.spatial_softmax(kernel_input(heatmap), kernel_size, beta)
+    softened: Tensor = _spatial_softmax(kernel_input(heatmap), kernel_size, beta)
     return softened.to(heatmap.dtype)
 
 
@@ -67,9 +68,7 @@ def soft_count(
     _check(heatmap, kernel_size, beta)
     check_number(steepness, "steepness")
     check_number(threshold, "threshold")
-    detection, count = torch.ops.fastcount.soft_count(
-        kernel_input(heatmap), kernel_size, beta, steepness, threshold
-    )
+    detection, count = _soft_count(kernel_input(heatmap), kernel_size, beta, steepness, threshold)
     return detection.to(heatmap.dtype), count.to(heatmap.dtype)
 
 
@@ -154,11 +153,7 @@ for _name, _fake in (
     ("soft_count_backward", _fake_count_backward),
 ):
     torch.library.register_fake(f"fastcount::{_name}", _fake)
-torch.library.register_autograd(
-    "fastcount::spatial_softmax", _backward_softmax, setup_context=_keep_inputs
-)
-torch.library.register_autograd(
-    "fastcount::soft_count", _backward_count, setup_context=_keep_inputs
-)
+_spatial_softmax = differentiable("spatial_softmax", _backward_softmax, _keep_inputs)
+_soft_count = differentiable("soft_count", _backward_count, _keep_inputs)
 torch.library.register_autograd("fastcount::spatial_softmax_backward", _backward_twice)
 torch.library.register_autograd("fastcount::soft_count_backward", _backward_twice)

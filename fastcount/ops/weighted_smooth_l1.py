@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastcount.ops.differentiable import differentiable
 from fastcount.ops.maps import check_maps, check_number, check_reduction
 
 
@@ -38,7 +39,7 @@ def weighted_smooth_l1(
         RuntimeError: when target asks for a gradient; when a second derivative is asked for.
     """
     check_maps(pred, target)
-    loss: Tensor = torch.ops.fastcount.weighted_smooth_l1(
+    loss: Tensor = _weighted_smooth_l1(
         pred,
         target,
         check_number(weight, "weight", least=0.0, below=1.0),
@@ -78,7 +79,5 @@ def _second_derivative(ctx: Any, grad: Tensor) -> Any:
 
 torch.library.register_fake("fastcount::weighted_smooth_l1", _fake)
 torch.library.register_fake("fastcount::weighted_smooth_l1_backward", _fake_backward)
-torch.library.register_autograd(
-    "fastcount::weighted_smooth_l1", _backward, setup_context=_setup_context
-)
+_weighted_smooth_l1 = differentiable("weighted_smooth_l1", _backward, _setup_context)
 torch.library.register_autograd("fastcount::weighted_smooth_l1_backward", _second_derivative)

@@ -1,0 +1,42 @@
+"""Operators with a backward pass, called from Python at little cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def differentiable(
+    name: str, backward: Callable[..., Any], setup_context: Callable[..., None]
+) -> Callable[..., Any]:
+    """Gives the operator ``fastcount::name`` its backward pass; returns a function that calls it.
+
+    ``backward`` and ``setup_context`` are those of ``torch.library.register_autograd``. What that
+    makes of them serves compiled graphs and whoever calls the operator itself. The function
+    returned goes by an autograd function of the same two, which costs half as much: on a small map
+    Python takes longer than the kernels.
+    """
+    torch.library.register_autograd(f"fastcount::{name}", backward, setup_context=setup_context)
+    operator = getattr(torch.ops.fastcount, name)
+
+    def forward(ctx: Any, *arguments: Any) -> Any:
+        # Not apart from the context, as newer functions have it: that would cost twice as much.
+        output = operator(*arguments)
+        setup_context(ctx, arguments, output)
+        return output
+
+    members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    function: Any = type(name, (torch.autograd.Function,), members)
+
+    def call(*arguments: Any) -> Any:
+        plain = (
+            torch.compiler.is_compiling()
+            or not torch.is_grad_enabled()
+            or not any(isinstance(each, Tensor) and each.requires_grad for each in arguments)
+        )
+        return operator(*arguments) if plain else function.apply(*arguments)
+
+    return call
