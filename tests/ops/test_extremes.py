@@ -67,7 +67,8 @@ def test_a_million_points_in_one_place_are_not_apart(name: str, device: str) -> 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_map_beyond_all_memory_is_an_error(name: str) -> None:
-    with pytest.raises(RuntimeError, match=r"(?i)memory|alloc|overflow"):
+    # torch 2.11 names only the call that failed
+    with pytest.raises(RuntimeError, match=r"(?i)memory|alloc|overflow|new_(empty|zeros)"):
         DRAWN[name](torch.zeros(1, 2), (LONGEST, LONGEST))
     with pytest.raises(ValueError, match="size"):
         DRAWN[name](torch.zeros(1, 2), (LONGEST + 1, 5))
