@@ -1,8 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from fastcount.class_names import by_class, require_same_classes
+
+
+def refusal(model: Sequence[str], data: Sequence[str]) -> str:
+    """Why the two do not go together; nothing where they do."""
+    try:
+        require_same_classes(model, data, "set")
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize(
@@ -16,7 +27,7 @@ from fastcount.class_names import by_class, require_same_classes
     ],
 )
 def test_numbers_that_mean_the_same(model: tuple[str, ...], data: tuple[str, ...]) -> None:
-    require_same_classes(model, data, "set")
+    assert refusal(model, data) == ""
 
 
 @pytest.mark.parametrize(
@@ -33,9 +44,8 @@ def test_numbers_that_mean_the_same(model: tuple[str, ...], data: tuple[str, ...
     ],
 )
 def test_numbers_that_do_not(model: tuple[str, ...], data: tuple[str, ...], message: str) -> None:
-    with pytest.raises(ValueError, match="classes: number") as refused:
-        require_same_classes(model, data, "set")
-    assert message in str(refused.value)
+    assert refusal(model, data).startswith("classes: number")
+    assert message in refusal(model, data)
 
 
 def test_classes_are_told_apart_where_both_do() -> None:

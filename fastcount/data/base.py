@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +21,15 @@ from fastcount.pictures import open_picture
 
 class DatasetError(ValueError):
     """A data set that cannot be read: the message names the file and the cure."""
+
+
+@contextmanager
+def errors_of(place: str) -> Iterator[None]:
+    """A ``ValueError`` of the block becomes a :class:`DatasetError` that begins with ``place``."""
+    try:
+        yield
+    except ValueError as error:
+        raise DatasetError(f"{place}: {error}") from error
 
 
 class CountingDataset(Dataset[Sample], ABC):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.base import CountingDataset, DatasetError, errors_of
 from fastcount.data.folder import require_files
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
@@ -67,12 +67,8 @@ class CrowdHuman(CountingDataset):
 
     def annotation(self, index: int) -> Annotation:
         boxes = np.array(self._found[index])
-        try:
+        with errors_of(f"{self.name}: {self.ids[index]} in {self._file}"):
             return Annotation.of_boxes(boxes, np.zeros(len(boxes), dtype=np.int64))
-        except ValueError as error:
-            raise DatasetError(
-                f"{self.name}: {self.ids[index]} in {self._file}: {error}"
-            ) from error
 
 
 def _box(one: dict[str, Any], kind: str) -> list[float] | None:

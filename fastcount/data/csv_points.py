@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.base import CountingDataset, DatasetError, errors_of
 from fastcount.data.folder import plain_path, require_files
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
@@ -86,12 +86,8 @@ class CSVPoints(CountingDataset):
         found = self._found[self.ids[index]]
         if not self._has_points:
             return Annotation(count=found.count or 0.0)
-        try:
+        with errors_of(f"{self.name}: {self.ids[index]} in {self._table}"):
             dots = Annotation.of_points(np.array(found.dots, dtype=np.float64))
-        except ValueError as error:
-            raise DatasetError(
-                f"{self.name}: {self.ids[index]} in {self._table}: {error}"
-            ) from error
         if self.classes == ("object",):
             return dots
         numbers = [self.classes.index(label) for label in found.labels]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.base import CountingDataset, DatasetError, errors_of
 from fastcount.data.folder import natural_key, require_files
 from fastcount.data.label_names import split_names
 from fastcount.data.sample import Annotation
@@ -77,10 +77,8 @@ class LabelMe(CountingDataset):
         wanted = [one for one in self._whole(index).shapes if one.label in self.classes]
         boxes = np.array([one.box for one in wanted])
         labels = np.array([self.classes.index(one.label) for one in wanted], dtype=np.int64)
-        try:
+        with errors_of(f"{self.name}: shapes of {self.ids[index]}.json"):
             found = Annotation.of_boxes(boxes, labels)
-        except ValueError as error:
-            raise DatasetError(f"{self.name}: shapes of {self.ids[index]}.json: {error}") from error
         if any(one.is_point for one in wanted):
             return Annotation(found.count, found.points, labels=found.labels)
         return found

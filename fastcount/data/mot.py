@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.base import CountingDataset, DatasetError, errors_of
 from fastcount.data.folder import natural_key, pictures_in
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
@@ -75,12 +75,8 @@ class MOT(CountingDataset):
         if not frame.stem.isdigit():
             raise DatasetError(f"{self.name}: {frame} is not named by its frame's number")
         boxes = _read(self.name, file).get(int(frame.stem), np.zeros((0, 4)))
-        try:
+        with errors_of(f"{self.name}: frame {int(frame.stem)} in {file}"):
             return Annotation.of_boxes(boxes, np.zeros(len(boxes), dtype=np.int64))
-        except ValueError as error:
-            raise DatasetError(
-                f"{self.name}: frame {int(frame.stem)} in {file}: {error}"
-            ) from error
 
 
 class CroHD(MOT):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.utilities import rank_zero_only
+from tiny_runs import write_run
 
 from fastcount.cli import main
 from fastcount.training import lock
@@ -27,19 +28,6 @@ with only_one(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(60)
 """
-RUN = """
-name: tiny
-model: {name: density_fpn, width: 16, depth: 1}
-train: [{dataset: "synthetic:?kind=cells&count=5&pictures=8&size=64"}]
-validation: 0.3
-crop: [64, 64]
-batch_size: 2
-steps: 1
-validate_every: 1
-accelerator: cpu
-threads: 1
-output: OUTPUT
-"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
@@ -49,8 +37,7 @@ def test_a_living_run_is_not_started_again_and_a_killed_one_is(
     folder = tmp_path / "out" / "tiny"
     folder.mkdir(parents=True)
     (folder / ".last.1-aa.ckpt").write_bytes(b"being written")
-    config = tmp_path / "run.yaml"
-    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "out")))
+    config = write_run(tmp_path, output=str(tmp_path / "out"))
     command = [sys.executable, "-c", HOLD, str(folder)]
     living = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True, close_fds=True

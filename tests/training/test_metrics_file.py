@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tiny_runs import stopped_at, write_run
 
 from fastcount.training.fit import fit
 from fastcount.training.metrics_file import MetricsFile
-from fastcount.training.module import CountingModule
-
-RUN = """
-name: tiny
-model: {name: density_fpn, width: 16, depth: 1}
-train: [{dataset: "synthetic:?kind=cells&count=5&pictures=8&size=64"}]
-validation: 0.3
-crop: [32, 32]
-batch_size: 2
-steps: 30
-validate_every: 6
-accelerator: cpu
-threads: 1
-output: OUTPUT
-"""
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -35,26 +20,17 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_a_stopped_run_has_the_measurements_of_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = CountingModule.training_step
-
-    def stops(self: CountingModule, batch: Any, index: int) -> Any:
-        if self.global_step == 28:
-            raise RuntimeError("stopped")
-        return plain(self, batch, index)
-
-    config = tmp_path / "run.yaml"
-    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "whole")))
+    steps = {"steps": 30, "validate_every": 6}
+    config = write_run(tmp_path, output=str(tmp_path / "whole"), **steps)
     fit(config)
     whole = rows(tmp_path / "whole" / "tiny" / "csv" / "metrics.csv")
     assert [row["step"] for row in whole if row["val_mae"]] == ["5", "11", "17", "23", "29"]
     assert any(row["step"] == "24" and row["train/loss"] for row in whole)
 
-    config.write_text(RUN.replace("OUTPUT", str(tmp_path / "stopped")))
+    config = write_run(tmp_path, output=str(tmp_path / "stopped"), **steps)
     file = tmp_path / "stopped" / "tiny" / "csv" / "metrics.csv"
-    with monkeypatch.context() as context:
-        context.setattr(CountingModule, "training_step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fit(config)
+    with stopped_at(28, monkeypatch):
+        fit(config)
     assert rows(file)[-1]["step"] == "24", "after the last checkpoint"
     fit(config)
     assert rows(file) == whole

@@ -8,23 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_runs import write_run
 
 from fastcount.models.checkpoint import load_model
 from fastcount.training.fit import fit
 
-RUN = """
-name: tiny
-model: {name: density_fpn, width: 16, depth: 1}
-train: [{dataset: "csv:FOLDER/dots.csv"}]
-validation: 0.3
-crop: [64, 64]
-batch_size: 2
-steps: 1
-validate_every: 1
-accelerator: cpu
-threads: 1
-output: FOLDER/runs
-"""
 REFUSED = "holds a run with other data: csv:"
 
 
@@ -43,8 +31,8 @@ def add_pictures(folder: Path, numbers: range) -> None:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     add_pictures(tmp_path, range(10))
-    (tmp_path / "run.yaml").write_text(RUN.replace("FOLDER", str(tmp_path)))
-    return tmp_path / "run.yaml"
+    table = [{"dataset": f"csv:{tmp_path}/dots.csv"}]
+    return write_run(tmp_path, train=table, crop=[64, 64], output=str(tmp_path / "runs"))
 
 
 def test_other_data_are_refused_and_the_card_stays_true(config: Path) -> None:
@@ -103,7 +91,10 @@ def test_held_out_pictures_are_no_part_of_the_data(config: Path) -> None:
     folder = config.parent
     (folder / "held.csv").write_text("path,count\n9.png,1\n")
     override = [f"holdout=['csv:{folder / 'held.csv'}']"]
-    fit(config, override)
+    note = fit(config, override).with_name("run.json")
+    (known,) = json.loads(note.read_text())["data"]
+    assert known["train"] + known["validation"] == 9
     table = (folder / "dots.csv").read_text().splitlines()
     (folder / "dots.csv").write_text("\n".join([*table, "9.png,5,5"]) + "\n")
     fit(config, override)
+    assert json.loads(note.read_text())["data"] == [known]

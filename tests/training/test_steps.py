@@ -8,28 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_runs import CELLS, stopped_at, write_run
 
 from fastcount.models.checkpoint import load_model
 from fastcount.training.fit import fit
 from fastcount.training.module import CountingModule
 
-RUN = """
-name: tiny
-model: {name: density_fpn, width: 16, depth: 1}
-train: [{dataset: "synthetic:?kind=cells&count=5&pictures=8&size=64"}]
-validation: 0.3
-crop: [32, 32]
-batch_size: 2
-accelerator: cpu
-threads: 1
-output: OUTPUT
-"""
-
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    (tmp_path / "run.yaml").write_text(RUN.replace("OUTPUT", str(tmp_path)))
-    return tmp_path / "run.yaml"
+    return write_run(tmp_path)
 
 
 def validated(model: Path) -> list[int]:
@@ -70,19 +58,10 @@ def test_the_last_step_can_be_chosen(config: Path, monkeypatch: pytest.MonkeyPat
 def test_a_run_stopped_after_its_last_validation_but_one_has_the_same_last(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = CountingModule.training_step
-
-    def stops(self: CountingModule, batch: Any, index: int) -> Any:
-        if self.global_step == 5:
-            raise RuntimeError("stopped")
-        return plain(self, batch, index)
-
     overrides = ["steps=6", "validate_every=4"]
     whole = fit(config, [*overrides, "name=whole"])
-    with monkeypatch.context() as context:
-        context.setattr(CountingModule, "training_step", stops)
-        with pytest.raises(RuntimeError, match="stopped"):
-            fit(config, overrides)
+    with stopped_at(5, monkeypatch):
+        fit(config, overrides)
     stopped = fit(config, overrides)
     assert validated(stopped) == [4, 6]
     states = [
@@ -93,8 +72,7 @@ def test_a_run_stopped_after_its_last_validation_but_one_has_the_same_last(
 
 
 def test_without_validation_pictures_the_last_weights_are_kept(config: Path) -> None:
-    dataset = "synthetic:?kind=cells&count=5&pictures=8&size=64"
-    override = f"train=[{{dataset: '{dataset}', validate: false}}]"
+    override = f"train=[{{dataset: '{CELLS}', validate: false}}]"
     overrides = ["steps=3", "validate_every=2", override]
     told: list[str] = []
     model = fit(config, overrides, say=told.append)
