@@ -105,7 +105,9 @@ std::vector<Tensor> drawn(const Tensor& points, DensityPoints data,
       pool(maps[finer].const_data_ptr<Out>(), grids[finer], sets, grid, map);
     }
   }
-  for (Tensor& map : maps) map = torch::stable::to(map, dtype);
+  if (dtype != held) {
+    for (Tensor& map : maps) map = torch::stable::to(map, dtype);
+  }
   return maps;
 }
 
