@@ -108,8 +108,8 @@ class DensityFPN(CountingModel):
             if top is not None:
                 x = x + F.interpolate(top, scale_factor=2.0, mode="nearest")
             top = smooth(x)
-        size = images.shape[-2], images.shape[-1]
-        return DensityOutput(F.relu(self.density(self.refine(top))), self.stride, size)
+        density = F.relu(self.density(self.refine(top)))
+        return DensityOutput(density, self.stride, (height, width))
 
     def loss(self, output: DensityOutput, targets: list[Target]) -> dict[str, Tensor]:
         """Pooled count error against targets of each point's own ``sigma``, see

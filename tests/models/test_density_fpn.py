@@ -28,6 +28,7 @@ def test_enlarged_pictures_give_finer_maps() -> None:
     images = torch.rand(1, 3, 64, 96)
     output = model(images)
     assert output.density.shape == (1, 1, 16, 24)
+    assert output.size == model.decode(output)[0].size == (64, 96)
     plain = create_model("density_fpn", width=16, depth=1).eval()
     plain.load_state_dict(model.state_dict())
     twice = torch.nn.functional.interpolate(images, scale_factor=2.0, mode="bilinear")
