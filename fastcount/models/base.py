@@ -95,6 +95,24 @@ class CountingModel(nn.Module, ABC):
         raise ValueError(f"scale_std: {self.name} has no standard deviation to scale")
 
 
+def require_multiples(images: Tensor, align: int) -> None:
+    """Raises ``ValueError`` unless both sides of ``images`` are multiples of ``align``."""
+    height, width = images.shape[-2:]
+    if height % align or width % align:
+        raise ValueError(
+            f"images: sides must be multiples of {align}, got {height}x{width}; "
+            "pad the picture or count it with fastcount.load"
+        )
+
+
+def require_one_each(targets: list[Target], batch: Tensor) -> None:
+    """Raises ``ValueError`` unless there is a target for each picture of ``batch`` (B, ...)."""
+    if len(targets) != len(batch):
+        raise ValueError(
+            f"targets: {len(targets)} for a batch of {len(batch)} pictures; need one each"
+        )
+
+
 def decode_density(output: DensityOutput) -> list[Counting]:
     """One :class:`Counting` a picture from a batch of density maps."""
     maps = output.density.detach().float().cpu()

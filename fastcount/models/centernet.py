@@ -20,13 +20,8 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from fastcount.losses.mask_targets import box_heatmap, box_mask, grid_centres
-from fastcount.models.base import Normalize, Target
-from fastcount.models.parts.box_detector import (
-    BoxDetector,
-    BoxTruth,
-    Detections,
-    require_multiples,
-)
+from fastcount.models.base import Normalize, Target, require_multiples, require_one_each
+from fastcount.models.parts.box_detector import BoxDetector, BoxTruth, Detections
 from fastcount.models.parts.focal_choice import FocalChoice, FocalName
 from fastcount.models.parts.pyramid import Backbone
 from fastcount.models.registry import register
@@ -124,6 +119,7 @@ class CenterNet(BoxDetector):
         Sides and offset: L1 at the cell of each object, in cells. Ignored boxes take no part:
         the heat map's loss skips their cells.
         """
+        require_one_each(targets, output.heatmap)
         truths = self.truths(targets, output, output.heatmap.device)
         number = max(1, sum(len(truth.boxes) for truth in truths))
         parts = {

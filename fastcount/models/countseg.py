@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fastcount.counting import Counting
 from fastcount.losses import countseg as losses
-from fastcount.models.base import CountingModel, Target
+from fastcount.models.base import CountingModel, Target, require_one_each
 from fastcount.models.parts.mask_proposals import propose_masks
 from fastcount.models.parts.mask_scoring import score_proposals, without_doubles
 from fastcount.models.parts.peak_response import peak_responses
@@ -197,11 +197,7 @@ class CountSeg(CountingModel):
 
         Counts are cut at five before anything sees them. Returns ``loss`` and its summands.
         """
-        if len(targets) != len(output.density):
-            raise ValueError(
-                f"targets: {len(targets)} for a batch of {len(output.density)} pictures; "
-                "need one each"
-            )
+        require_one_each(targets, output.density)
         counts = losses.lower_counts(self.target_counts(targets)).to(output.density.device)
         category, density = (
             maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps

@@ -21,6 +21,7 @@ from fastcount.models.base import (
     CountingModel,
     Normalize,
     Target,
+    require_one_each,
 )
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd, scaled
 from fastcount.models.registry import register
@@ -185,11 +186,7 @@ class DeepCount(CountingModel):
 
         Returns ``loss`` and its summands ``count`` and ``branch_1`` to ``branch_5``.
         """
-        if len(targets) != len(output.count):
-            raise ValueError(
-                f"targets: {len(targets)} for a batch of {len(output.count)} pictures; "
-                "need one each"
-            )
+        require_one_each(targets, output.count)
         factor = _OMEGA / (2 * len(targets)) if self.loss_form == "paper" else 0.01
         device = output.count.device
         counts = torch.tensor([float(target["count"]) for target in targets], device=device)

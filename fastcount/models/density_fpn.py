@@ -20,6 +20,8 @@ from fastcount.models.base import (
     Normalize,
     Target,
     decode_density,
+    require_multiples,
+    require_one_each,
 )
 from fastcount.models.parts.mobilenet_v2 import MobileNetV2Features, load_tflite
 from fastcount.models.registry import register
@@ -91,12 +93,8 @@ class DensityFPN(CountingModel):
             load_tflite(self.backbone, weights)
 
     def forward(self, images: Tensor) -> DensityOutput:
-        height, width = images.shape[-2:]
-        if height % 32 or width % 32:
-            raise ValueError(
-                f"images: sides must be multiples of 32, got {height}x{width}; "
-                "pad the picture or count it with fastcount.load"
-            )
+        require_multiples(images, 32)
+        size = images.shape[-2], images.shape[-1]
         if self.magnify > 1:
             images = F.interpolate(images, scale_factor=float(self.magnify), mode="bilinear")
         maps = self.backbone(self.normalize(images))
@@ -108,12 +106,12 @@ class DensityFPN(CountingModel):
             if top is not None:
                 x = x + F.interpolate(top, scale_factor=2.0, mode="nearest")
             top = smooth(x)
-        density = F.relu(self.density(self.refine(top)))
-        return DensityOutput(density, self.stride, (height, width))
+        return DensityOutput(F.relu(self.density(self.refine(top))), self.stride, size)
 
     def loss(self, output: DensityOutput, targets: list[Target]) -> dict[str, Tensor]:
         """Pooled count error against targets of each point's own ``sigma``, see
         :func:`fastcount.losses.pooled_count_loss`."""
+        require_one_each(targets, output.density)
         height, width = (side * self.stride for side in output.density.shape[-2:])
         device = output.density.device
         with torch.no_grad():

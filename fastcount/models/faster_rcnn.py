@@ -19,13 +19,8 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
-from fastcount.models.base import Normalize, Target
-from fastcount.models.parts.box_detector import (
-    BoxDetector,
-    BoxTruth,
-    Detections,
-    require_multiples,
-)
+from fastcount.models.base import Normalize, Target, require_multiples, require_one_each
+from fastcount.models.parts.box_detector import BoxDetector, BoxTruth, Detections
 from fastcount.models.parts.dense_detector import (
     TargetMap,
     check_target_map,
@@ -136,6 +131,7 @@ class FasterRCNN(BoxDetector):
         Ignored boxes are skipped by a focal objectness loss; cross entropy samples anchors
         without regard to them.
         """
+        require_one_each(targets, output.objectness[0])
         device = output.objectness[0].device
         truths = self.truths(targets, output, device)
         given = [{"boxes": one.boxes, "labels": one.labels + 1} for one in truths]

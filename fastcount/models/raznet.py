@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.losses.localization import attention_loss, density_rmse_loss, localization_loss
-from fastcount.models.base import CountingModel, Target
+from fastcount.models.base import CountingModel, Target, require_one_each
 from fastcount.models.neighbour_sigma import NeighbourSigma, check_sigma
 from fastcount.models.parts import grid_fusion, zooming
 from fastcount.models.parts.raz_branches import (
@@ -220,11 +220,7 @@ class RAZNet(CountingModel):
         In stage ``"zoom"`` the last two, over the regions that Main-Net's attention proposes,
         mean over regions; all 0 where it proposes none.
         """
-        if len(targets) != len(output.images):
-            raise ValueError(
-                f"targets: {len(targets)} for a batch of {len(output.images)} pictures; "
-                "need one each"
-            )
+        require_one_each(targets, output.images)
         device = output.images.device
         points = [target["points"].to(device, torch.float32) for target in targets]
         if self.stage == "zoom":

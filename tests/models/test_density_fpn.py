@@ -39,6 +39,13 @@ def test_enlarged_pictures_give_finer_maps() -> None:
         create_model("density_fpn", magnify=3)
 
 
+def test_every_picture_needs_a_target() -> None:
+    model = create_model("density_fpn", width=16, depth=1)
+    target = {"count": 0.0, "points": torch.zeros(0, 2)}
+    with pytest.raises(ValueError, match="targets: 1 for a batch of 2 pictures; need one each"):
+        model.loss(model(torch.rand(2, 3, 64, 64)), [target])
+
+
 def test_forward_compiles_without_a_break() -> None:
     model = create_model("density_fpn", width=16, depth=1).eval()
     compiled = torch.compile(lambda x: model(x).density, fullgraph=True, backend="eager")

@@ -38,7 +38,8 @@ CASES = [
 def compact(name: str, **options: Any) -> Any:
     if name != "yolov5":  # which has a backbone of its own
         options["backbone"] = "mobilenetv3_small_100"
-    return create_model(name, **COMPACT[name], **options)
+    small = {"width": 16, "head_width": 16} if name == "centernet" else COMPACT[name]
+    return create_model(name, **small, **options)
 
 
 @pytest.mark.parametrize(("name", "loss"), CASES)
@@ -168,6 +169,15 @@ def test_an_unknown_target_map(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*COMPACT, "centernet"])
+@pytest.mark.parametrize("number", [1, 3])
+def test_every_picture_needs_a_target(name: str, number: int) -> None:
+    model = compact(name)
+    targets = [{"count": 0.0, "boxes": torch.zeros(0, 4)}] * number
+    with pytest.raises(ValueError, match=f"targets: {number} for a batch of 2 pictures"):
+        model.loss(model(torch.rand(2, 3, 64, 64)), targets)
+
+
+@pytest.mark.parametrize("name", [*COMPACT, "centernet"])
 def test_narrower_kernels_are_learnt(name: str) -> None:
     """Two objects so large and close that their hills run together at the paper's width."""
     boxes = torch.tensor([[0.0, 0, 120, 120], [16, 16, 128, 128]])
@@ -177,11 +187,9 @@ def test_narrower_kernels_are_learnt(name: str) -> None:
     for epsilon in (6.0, 24.0):
         torch.manual_seed(0)
         options: dict[str, Any] = {"loss": "mask_focal", "epsilon": epsilon}
-        if name == "centernet":
-            small = {"backbone": "mobilenetv3_small_100", "width": 16, "head_width": 16}
-            model: Any = create_model(name, **small, **options)
-        else:
-            model = compact(name, target_map="heatmap", **options)
+        if name != "centernet":
+            options["target_map"] = "heatmap"
+        model = compact(name, **options)
         torch.manual_seed(0)
         losses.append(model.eval().loss(model(images), [target])["loss"].item())
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)

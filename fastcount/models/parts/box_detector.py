@@ -145,13 +145,3 @@ def _counting(found: Detections, size: tuple[int, int], classes: tuple[str, ...]
         labels=labels.numpy(),
         per_class={name: float(n) for name, n in zip(classes, per_class, strict=True)},
     )
-
-
-def require_multiples(images: Tensor, align: int) -> None:
-    """Raises ``ValueError`` unless both sides of ``images`` are multiples of ``align``."""
-    height, width = images.shape[-2:]
-    if height % align or width % align:
-        raise ValueError(
-            f"images: sides must be multiples of {align}, got {height}x{width}; "
-            "pad the picture or count it with fastcount.load"
-        )

@@ -12,12 +12,8 @@ from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
 from fastcount.losses.mask_targets import box_heatmap
-from fastcount.models.base import Normalize, Target
-from fastcount.models.parts.box_detector import (
-    BoxDetector,
-    BoxTruth,
-    require_multiples,
-)
+from fastcount.models.base import Normalize, Target, require_multiples, require_one_each
+from fastcount.models.parts.box_detector import BoxDetector, BoxTruth
 from fastcount.models.parts.focal_choice import FocalChoice, FocalName
 from fastcount.runtime.tiling import Tiling
 
@@ -186,6 +182,7 @@ class DenseDetector(BoxDetector):
         """
         head = {name: each.float() for name, each in output.head.items()}
         logits = head["cls_logits"]
+        require_one_each(targets, logits)
         truths = self.truths(targets, output, logits.device)
         parts = self.other_losses(head, truths, output)
         matched = parts.pop(MATCHED)

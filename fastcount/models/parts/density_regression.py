@@ -7,7 +7,13 @@ from torch import Tensor
 
 from fastcount import ops
 from fastcount.counting import Counting
-from fastcount.models.base import CountingModel, DensityOutput, Target, decode_density
+from fastcount.models.base import (
+    CountingModel,
+    DensityOutput,
+    Target,
+    decode_density,
+    require_one_each,
+)
 from fastcount.models.neighbour_sigma import NeighbourSigma, Sigma, check_sigma
 
 
@@ -51,15 +57,12 @@ class DensityRegression(CountingModel):
         The form printed by MCNN (eq. 4) and CSRNet (eq. 3); public code of both leaves out the
         half. Computed in float32 at least.
         """
+        require_one_each(targets, output.density)
         density = output.density
         if density.dtype in (torch.float16, torch.bfloat16):
             density = density.float()
         with torch.no_grad():
             truth = self.target_density(targets, output.picture_size, density.device)
-        if truth.shape != density.shape:
-            raise ValueError(
-                f"targets: {len(targets)} for a batch of {len(density)} pictures; need one each"
-            )
         return {"loss": (density - truth).square().sum() / (2 * len(targets))}
 
     def decode(self, output: DensityOutput) -> list[Counting]:

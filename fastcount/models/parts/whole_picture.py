@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcount.losses.heteroscedastic import gaussian_count_loss, laplacian_count_loss
-from fastcount.models.base import Target
+from fastcount.models.base import Target, require_one_each
 from fastcount.runtime.tiling import Tiling
 
 CountLoss = Literal["gaussian", "laplacian", "l2"]
@@ -49,10 +49,7 @@ def true_counts(targets: list[Target], like: Tensor) -> Tensor:
 
     Raises ``ValueError`` unless there is a target for each picture.
     """
-    if len(targets) != len(like):
-        raise ValueError(
-            f"targets: {len(targets)} for a batch of {len(like)} pictures; need one each"
-        )
+    require_one_each(targets, like)
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
     return torch.tensor([float(t["count"]) for t in targets], dtype=dtype, device=like.device)
 
