@@ -23,6 +23,7 @@ from fastcount.models.base import (
     require_multiples,
     require_one_each,
 )
+from fastcount.models.parts.density_regression import kernel_widths
 from fastcount.models.parts.mobilenet_v2 import MobileNetV2Features, load_tflite
 from fastcount.models.registry import register
 from fastcount.ops import density_map
@@ -114,18 +115,10 @@ class DensityFPN(CountingModel):
         require_one_each(targets, output.density)
         height, width = (side * self.stride for side in output.density.shape[-2:])
         device = output.density.device
+        points = [target["points"].to(device, torch.float32) for target in targets]
+        sigmas = kernel_widths(targets, points, self.sigma, None)
         with torch.no_grad():
-            truth = torch.cat(
-                [
-                    density_map(
-                        target["points"].to(device),
-                        (height, width),
-                        sigma=target["sigma"].to(device) if "sigma" in target else self.sigma,
-                        stride=self.stride,
-                    )
-                    for target in targets
-                ]
-            )
+            truth = density_map(points, (height, width), sigma=sigmas, stride=self.stride)
         return {"loss": pooled_count_loss(output.density.float(), truth)}
 
     def decode(self, output: DensityOutput) -> list[Counting]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,9 @@ from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.losses.localization import attention_loss, density_rmse_loss, localization_loss
 from fastcount.models.base import CountingModel, Target, require_one_each
-from fastcount.models.neighbour_sigma import NeighbourSigma, check_sigma
+from fastcount.models.neighbour_sigma import NeighbourSigma, Sigma, check_sigma
 from fastcount.models.parts import grid_fusion, zooming
+from fastcount.models.parts.density_regression import kernel_widths
 from fastcount.models.parts.raz_branches import (
     AttentionBranch,
     CountingBranch,
@@ -144,7 +145,7 @@ class RAZNet(CountingModel):
         report: Report | None = None,
         backbone: str = "vgg16",
         width: float = 1.0,
-        sigma: float | Literal["adaptive"] = "adaptive",
+        sigma: Sigma = "adaptive",
         gamma: float = 100.0,
         weights: str | None = None,
     ) -> None:
@@ -180,9 +181,9 @@ class RAZNet(CountingModel):
             raise ValueError(
                 f"depth: got {self.depth}; need 1 (Main-Net alone), or more in stage 'zoom'"
             )
-        if self.report not in ("density", "localization", "average", "fusion"):
+        if self.report not in get_args(Report):
             raise ValueError(
-                f"report: need density, localization, average or fusion, got {self.report!r}"
+                f"report: need one of {', '.join(get_args(Report))}, got {self.report!r}"
             )
         if self.stage == "counting" and self.report != "density":
             raise ValueError(
@@ -228,7 +229,9 @@ class RAZNet(CountingModel):
         else:
             parts = {}
             if self.stage in ("counting", "main"):
-                truth = self._target_density(targets, points, output)
+                sigmas = kernel_widths(targets, points, self.sigma, self.kernels)
+                size = (output.images.shape[-2], output.images.shape[-1])
+                truth = ops.density_map(points, size, sigma=sigmas, stride=self.stride)
                 parts["density"] = density_rmse_loss(_wide(output.density), truth)
             if self.stage in ("localization", "main"):
                 assert output.logits is not None
@@ -237,20 +240,6 @@ class RAZNet(CountingModel):
                 assert output.attention is not None
                 parts["attention"] = _attention_loss(output.attention, points)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
-
-    def _target_density(
-        self, targets: list[Target], points: list[Tensor], output: RAZNetOutput
-    ) -> Tensor:
-        sigmas = []
-        for target, one in zip(targets, points, strict=True):
-            if "sigma" in target:
-                sigmas.append(target["sigma"].to(one))
-            elif isinstance(self.sigma, str):
-                sigmas.append(_KERNELS.of(one))
-            else:
-                sigmas.append(one.new_full((len(one),), self.sigma))
-        size = (output.images.shape[-2], output.images.shape[-1])
-        return ops.density_map(points, size, sigma=sigmas, stride=self.stride)
 
     def _localization_loss(self, logits: Tensor, points: list[Tensor]) -> Tensor:
         label = ops.cross_label(points, (logits.shape[-2], logits.shape[-1]))

@@ -326,7 +326,7 @@ def test_wrong_arguments(render: Render) -> None:
         small("main", depth=2)
     with pytest.raises(ValueError, match="stage 'counting' can tell the density only"):
         small("counting", report="fusion")
-    with pytest.raises(ValueError, match="report: need density"):
+    with pytest.raises(ValueError, match="report: need one of density"):
         small("main", report="sum")
     with pytest.raises(ValueError, match="sigma: need a number > 0"):
         small("main", sigma=0.0)

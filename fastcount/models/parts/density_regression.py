@@ -17,6 +17,22 @@ from fastcount.models.base import (
 from fastcount.models.neighbour_sigma import NeighbourSigma, Sigma, check_sigma
 
 
+def kernel_widths(
+    targets: list[Target], points: list[Tensor], sigma: Sigma, kernels: NeighbourSigma | None
+) -> list[Tensor]:
+    """(N,) in pixels for each target's ``points`` (N, 2): its own ``sigma``; where it brings none,
+    what ``kernels`` says, or where that is None ``sigma`` for all."""
+    widths = []
+    for target, own in zip(targets, points, strict=True):
+        if "sigma" in target:
+            widths.append(target["sigma"].to(own))
+        elif kernels is not None:
+            widths.append(kernels.of(own))
+        else:
+            widths.append(own.new_full((len(own),), float(sigma)))
+    return widths
+
+
 class DensityRegression(CountingModel):
     """A network whose output is one density map, learned by its squared error.
 
@@ -40,16 +56,8 @@ class DensityRegression(CountingModel):
     ) -> Tensor:
         """(B, 1, ceil(H/stride), ceil(W/stride)) float32 for pictures of ``size`` (H, W)."""
         points = [target["points"].to(device, torch.float32) for target in targets]
-        sigmas = [self._sigma(target, one) for target, one in zip(targets, points, strict=True)]
+        sigmas = kernel_widths(targets, points, self.sigma, self.kernels)
         return ops.density_map(points, size, sigma=sigmas, stride=self.stride)
-
-    def _sigma(self, target: Target, points: Tensor) -> Tensor:
-        if "sigma" in target:
-            return target["sigma"].to(points)
-        if isinstance(self.sigma, str):
-            assert self.kernels is not None
-            return self.kernels.of(points)
-        return points.new_full((len(points),), self.sigma)
 
     def loss(self, output: DensityOutput, targets: list[Target]) -> dict[str, Tensor]:
         """1/(2N) sum over N pictures and all cells of (density - truth)^2, summed, not averaged.

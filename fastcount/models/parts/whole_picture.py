@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from fastcount.models.base import Target, require_one_each
 from fastcount.runtime.tiling import Tiling
 
 CountLoss = Literal["gaussian", "laplacian", "l2"]
-COUNT_LOSSES = ("gaussian", "laplacian", "l2")
+COUNT_LOSSES: tuple[str, ...] = get_args(CountLoss)
 
 
 def whole_picture_tiling(
