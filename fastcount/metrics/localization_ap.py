@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from fastcount.metrics.functional.points import average_precision, check_points, rank_hits
-from fastcount.metrics.list_metric import ListMetric
+from fastcount.metrics.ranked_points import RankedPoints
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # .5, .55, ..., .95
 
 
-class LocalizationAP(ListMetric):
+class LocalizationAP(RankedPoints):
     """Average precision and recall of located points at every ``sigma`` (pixels).
 
     Predictions are taken from the most confident down; each is held against the nearest true
@@ -32,53 +30,29 @@ class LocalizationAP(ListMetric):
     of these holds.
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    scores: list[Tensor]
-    hits: list[Tensor]
-    truths: Tensor
-
     def __init__(
         self,
         sigmas: Sequence[float] = (5.0, 20.0, 40.0),
         *,
         matching: Literal["nearest_free", "nearest"] = "nearest_free",
     ) -> None:
-        super().__init__()
         if not sigmas or not min(sigmas) > 0:
             raise ValueError(f"sigmas must be positive pixels, at least one, not {sigmas}")
         if matching not in ("nearest_free", "nearest"):
             raise ValueError(f"matching must be 'nearest_free' or 'nearest', not {matching!r}")
+        super().__init__(len(sigmas) * len(THRESHOLDS))
         self.sigmas, self.matching = tuple(sigmas), matching
         # exp(-d^2 / (2 sigma^2)) >= t  <=>  d <= sigma sqrt(-2 ln t)
         reach = [sigma * math.sqrt(-2 * math.log(t)) for sigma in self.sigmas for t in THRESHOLDS]
         self._radii = np.array(reach)
-        self.add_state("scores", [], dist_reduce_fx="cat")
-        self.add_state("hits", [], dist_reduce_fx="cat")
-        self.add_state("truths", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, pred: Tensor, scores: Tensor, target: Tensor) -> None:
         """One picture: found points (N, 2), their confidences (N,), true points (M, 2)."""
-        check_points(target, "target")
-        if scores.shape != (len(check_points(pred, "pred")),):
-            raise ValueError(f"scores must be ({len(pred)},), not {tuple(scores.shape)}")
-        if not bool(torch.isfinite(scores).all()):
-            raise ValueError("scores holds a value that is not finite")
         free = self.matching == "nearest_free"
-        hits = rank_hits(pred, scores, target, self._radii, free=free)
-        self.scores.append(scores.detach().double().to(self.truths.device))
-        as_bytes = torch.from_numpy(hits).to(torch.uint8)  # bool cannot be gathered by NCCL
-        self.hits.append(as_bytes.to(self.truths.device))
-        self.truths += len(target)
-
-    def nothing(self) -> dict[str, Tensor]:
-        hits = torch.zeros(0, len(self._radii), dtype=torch.uint8)
-        return {"scores": torch.zeros(0, dtype=torch.float64), "hits": hits}
+        self.rank(pred, scores, target, self._radii, free=free)
 
     def compute(self) -> dict[str, Tensor]:
-        scores, hits = self.joined("scores"), self.joined("hits")
-        precision, recall = average_precision(scores, hits, int(self.truths))
+        precision, recall = self.precision_recall()
         results = {}
         for number, sigma in enumerate(self.sigmas):
             own = slice(number * len(THRESHOLDS), (number + 1) * len(THRESHOLDS))
