@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from fastcount.losses.precision import at_least_float32
+
 
 def gaussian_count_loss(
     mean: Tensor,  # [...]
@@ -52,8 +54,4 @@ def _checked(mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
             f"mean, log_variance: need one shape, got {tuple(mean.shape)} and "
             f"{tuple(log_variance.shape)}"
         )
-    narrow = (torch.float16, torch.bfloat16)
-    return (
-        mean.float() if mean.dtype in narrow else mean,
-        log_variance.float() if log_variance.dtype in narrow else log_variance,
-    )
+    return at_least_float32(mean), at_least_float32(log_variance)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fastcount.counting import Counting
 from fastcount.losses import countseg as losses
+from fastcount.losses.precision import at_least_float32
 from fastcount.models.base import CountingModel, Target, require_one_each
 from fastcount.models.parts.mask_proposals import propose_masks
 from fastcount.models.parts.mask_scoring import score_proposals, without_doubles
@@ -199,10 +200,8 @@ class CountSeg(CountingModel):
         """
         require_one_each(targets, output.density)
         counts = losses.lower_counts(self.target_counts(targets)).to(output.density.device)
-        category, density = (
-            maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
-            for maps in (output.category, output.density)
-        )
+        category = at_least_float32(output.category)
+        density = at_least_float32(output.density)
         kept = None
         if self.negatives < 1:
             kept = torch.rand(counts.shape, device=counts.device) < self.negatives

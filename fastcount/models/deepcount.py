@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fastcount.counting import Counting
+from fastcount.losses.precision import at_least_float32
 from fastcount.models.base import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -220,9 +221,7 @@ class DeepCount(CountingModel):
 
 def _distance(prediction: Tensor, truth: Tensor) -> Tensor:
     """Sum of absolute differences, in float32 at least."""
-    if prediction.dtype in (torch.float16, torch.bfloat16):
-        prediction = prediction.float()
-    return (prediction - truth).abs().sum()
+    return (at_least_float32(prediction) - truth).abs().sum()
 
 
 def _pass_over_detached(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fastcount import ops
 from fastcount.counting import Counting
 from fastcount.losses.localization import attention_loss, density_rmse_loss, localization_loss
+from fastcount.losses.precision import at_least_float32
 from fastcount.models.base import CountingModel, Target, require_one_each
 from fastcount.models.neighbour_sigma import NeighbourSigma, Sigma, check_sigma
 from fastcount.models.parts import grid_fusion, zooming
@@ -232,7 +233,7 @@ class RAZNet(CountingModel):
                 sigmas = kernel_widths(targets, points, self.sigma, self.kernels)
                 size = (output.images.shape[-2], output.images.shape[-1])
                 truth = ops.density_map(points, size, sigma=sigmas, stride=self.stride)
-                parts["density"] = density_rmse_loss(_wide(output.density), truth)
+                parts["density"] = density_rmse_loss(at_least_float32(output.density), truth)
             if self.stage in ("localization", "main"):
                 assert output.logits is not None
                 parts["localization"] = self._localization_loss(output.logits, points)
@@ -243,7 +244,7 @@ class RAZNet(CountingModel):
 
     def _localization_loss(self, logits: Tensor, points: list[Tensor]) -> Tensor:
         label = ops.cross_label(points, (logits.shape[-2], logits.shape[-1]))
-        return localization_loss(_wide(logits), label, gamma=self.gamma)
+        return localization_loss(at_least_float32(logits), label, gamma=self.gamma)
 
     def _zoom_loss(self, output: RAZNetOutput, points: list[Tensor]) -> dict[str, Tensor]:
         assert self.zoom is not None
@@ -355,12 +356,7 @@ class RAZNet(CountingModel):
 
 def _attention_loss(logits: Tensor, points: list[Tensor]) -> Tensor:
     truth = ops.attention_map(points, (logits.shape[-2], logits.shape[-1]), k=3, sigma=3.0)
-    return attention_loss(_wide(logits), truth)
-
-
-def _wide(maps: Tensor) -> Tensor:
-    """In float32 at least: losses are sums of many small numbers."""
-    return maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
+    return attention_loss(at_least_float32(logits), truth)
 
 
 def _start_zoom_from_main(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fastcount import ops
 from fastcount.counting import Counting
+from fastcount.losses.precision import at_least_float32
 from fastcount.models.base import (
     CountingModel,
     DensityOutput,
@@ -66,9 +67,7 @@ class DensityRegression(CountingModel):
         half. Computed in float32 at least.
         """
         require_one_each(targets, output.density)
-        density = output.density
-        if density.dtype in (torch.float16, torch.bfloat16):
-            density = density.float()
+        density = at_least_float32(output.density)
         with torch.no_grad():
             truth = self.target_density(targets, output.picture_size, density.device)
         return {"loss": (density - truth).square().sum() / (2 * len(targets))}
