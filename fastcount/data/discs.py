@@ -84,7 +84,7 @@ class Discs(Rendered):
             raise ValueError(
                 f"pictures, size, most: need at least 1, 64 and 1, got {pictures}, {size}, {most}"
             )
-        super().__init__(pictures, size, seed)
+        super().__init__(root, pictures, size, seed)
         self._most = most
 
     def render(self, seed: int, size: int) -> Scene:

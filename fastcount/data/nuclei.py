@@ -67,7 +67,7 @@ class Nuclei(Rendered):
     ) -> None:
         if pictures < 1 or size < 32:
             raise ValueError(f"pictures, size: need at least 1 and 32, got {pictures} and {size}")
-        super().__init__(pictures, size, seed)
+        super().__init__(root, pictures, size, seed)
 
     def render(self, seed: int, size: int) -> Scene:
         return render_nuclei(seed, size)

@@ -16,11 +16,18 @@ Scene = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 class Rendered(CountingDataset):
-    """Picture i is what :meth:`render` makes of ``seed`` + i and ``size`` alone."""
+    """Picture i is what :meth:`render` makes of ``seed`` + i and ``size`` alone.
+
+    Raises ``ValueError`` for a ``root``, since there are no files, and a ``seed`` below 0.
+    """
 
     rendered: ClassVar[bool] = True
 
-    def __init__(self, number: int, size: int, seed: int) -> None:
+    def __init__(self, root: str | Path, number: int, size: int, seed: int) -> None:
+        if str(root) not in ("", "."):
+            raise ValueError(f"{self.name}: its pictures lie nowhere: leave out {str(root)!r}")
+        if seed < 0:
+            raise ValueError(f"seed: need at least 0, got {seed}")
         self.size, self.seed = size, seed
         self.ids = tuple(f"{self.name}-{seed + i}" for i in range(number))
         self._last: tuple[int, Scene] | None = None
@@ -54,7 +61,7 @@ class RenderedEmpty(Rendered):
     ) -> None:
         if count < 1 or size < 16:
             raise ValueError(f"count, size: need at least 1 and 16, got {count} and {size}")
-        super().__init__(count, size, seed)
+        super().__init__(root, count, size, seed)
 
     @abstractmethod
     def scenery(self, seed: int, size: int) -> NDArray[np.uint8]:

@@ -71,6 +71,14 @@ def test_impossible_options_are_refused(spec: str) -> None:
         open_dataset(spec)
 
 
+@pytest.mark.parametrize("name", ["textures", "night_skies", "discs", "nuclei"])
+def test_a_path_and_a_negative_seed_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: its pictures lie nowhere: leave out 'shots'"):
+        open_dataset(f"{name}:shots")
+    with pytest.raises(ValueError, match="seed: need at least 0, got -1"):
+        open_dataset(f"{name}:?seed=-1")
+
+
 def test_vgg_numbers_select_pictures(data_dir) -> None:
     folder = data_dir / "vgg_cells"
     some = open_dataset(f"vgg_cells:{folder}?numbers=76-100")
