@@ -5,6 +5,7 @@ Lempitsky and Zisserman, Learning To Count Objects in Images, NeurIPS 2010.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from fastcount.data.folder import pictures_in, require_files, stems_of
 from fastcount.data.sample import Annotation
 
 LAYOUT = "PATH/001cell.png beside PATH/001dots.png"
+_NAME = re.compile(r"([0-9]+)cell")
 
 
 class VGGCells(CountingDataset):
@@ -28,12 +30,11 @@ class VGGCells(CountingDataset):
 
     def __init__(self, root: str | Path, *, numbers: str = "1-200") -> None:
         first, last = _range(numbers)
-        pictures = pictures_in(Path(root), name=self.name, layout=LAYOUT)
-        self._pictures = [
-            path
-            for path in pictures
-            if path.stem.endswith("cell") and first <= int(path.stem.removesuffix("cell")) <= last
-        ]
+        named = (
+            (path, _NAME.fullmatch(path.stem))
+            for path in pictures_in(Path(root), name=self.name, layout=LAYOUT)
+        )
+        self._pictures = [path for path, name in named if name and first <= int(name[1]) <= last]
         self._dots = [
             path.with_name(path.stem.removesuffix("cell") + "dots.png") for path in self._pictures
         ]

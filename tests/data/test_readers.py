@@ -51,6 +51,7 @@ def test_vgg_cells(tmp_path: Path) -> None:
     trees.picture(tmp_path / "001cell.png", (16, 20))
     # two touching pixels are two cells; border pixels count
     trees.dot_picture(tmp_path / "001dots.png", [(0, 0), (5, 4), (6, 4), (19, 15)], (16, 20), "RGB")
+    trees.picture(tmp_path / "onecell.png", (16, 20))  # of no number, so none of the set
     dataset = open_dataset(f"vgg_cells:{tmp_path}")
     assert dataset.ids == ("001cell",)
     assert dataset[0]["points"].tolist() == [[0, 0], [5, 4], [6, 4], [19, 15]]
