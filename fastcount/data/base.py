@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from fastcount.class_names import UNNAMED
 from fastcount.data.pixel_points import PixelPoints
 from fastcount.data.sample import Annotation, Sample
 from fastcount.pictures import open_picture
@@ -44,7 +45,7 @@ class CountingDataset(Dataset[Sample], ABC):
     name: ClassVar[str]
     rendered: ClassVar[bool] = False
     ids: tuple[str, ...]
-    classes: tuple[str, ...] = ("object",)
+    classes: tuple[str, ...] = UNNAMED
 
     @abstractmethod
     def path(self, index: int) -> Path:

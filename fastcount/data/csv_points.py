@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastcount.class_names import UNNAMED
 from fastcount.data.base import CountingDataset, DatasetError, errors_of
 from fastcount.data.folder import plain_path, require_files
 from fastcount.data.sample import Annotation
@@ -86,12 +87,12 @@ class CSVPoints(CountingDataset):
         found = self._found[self.ids[index]]
         if not self._has_points:
             return Annotation(count=found.count or 0.0)
+        labels = None
+        if self.classes != UNNAMED:
+            numbers = [self.classes.index(label) for label in found.labels]
+            labels = np.array(numbers, dtype=np.int64)
         with errors_of(f"{self.name}: {self.ids[index]} in {self._table}"):
-            dots = Annotation.of_points(np.array(found.dots, dtype=np.float64))
-        if self.classes == ("object",):
-            return dots
-        numbers = [self.classes.index(label) for label in found.labels]
-        return Annotation(dots.count, dots.points, labels=np.array(numbers, dtype=np.int64))
+            return Annotation.of_points(np.array(found.dots, dtype=np.float64), labels)
 
     def _add(self, row: dict[str | Any, Any], line: int) -> None:
         """Puts one row to its picture's; ``ValueError`` where it is broken."""

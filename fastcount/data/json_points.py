@@ -7,12 +7,14 @@ run in, where that is not the file's own.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcount.class_names import UNNAMED
 from fastcount.data.base import CountingDataset, DatasetError
 from fastcount.data.folder import plain_path, require_files
 from fastcount.data.sample import Annotation
@@ -70,7 +72,7 @@ class JSONPoints(CountingDataset):
     def annotation(self, index: int) -> Annotation:
         key = self.ids[index]
         found, labels = self._annotations[key], self._labels[key]
-        if self.classes == ("object",) or found.points is None:
+        if self.classes == UNNAMED or found.points is None:
             return found
         if len(labels) != len(found.points):
             raise DatasetError(
@@ -78,7 +80,7 @@ class JSONPoints(CountingDataset):
                 f"{len(labels)} labels; give each point its label"
             )
         numbers = np.array([self.classes.index(label) for label in labels], dtype=np.int64)
-        return Annotation(found.count, found.points, labels=numbers)
+        return replace(found, labels=numbers)
 
 
 def _annotation(entry: dict[str, Any]) -> tuple[Annotation, list[str]]:

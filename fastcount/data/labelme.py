@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from fastcount.class_names import UNNAMED
 from fastcount.data.base import CountingDataset, DatasetError, errors_of
 from fastcount.data.folder import natural_key, require_files
 from fastcount.data.label_names import split_names
@@ -59,7 +60,7 @@ class LabelMe(CountingDataset):
             raise DatasetError(str(self._found[0]))
         require_files([one.picture for one in drawings], name=self.name, what="picture")
         occurring = {shape.label for one in drawings for shape in one.shapes}
-        self.classes = split_names(classes, tuple(sorted(occurring)) or ("object",))
+        self.classes = split_names(classes, tuple(sorted(occurring)) or UNNAMED)
         unknown = [one for one in self.classes if one not in occurring]
         left_out = sorted(occurring - set(self.classes))
         if unknown and left_out:
@@ -80,7 +81,7 @@ class LabelMe(CountingDataset):
         with errors_of(f"{self.name}: shapes of {self.ids[index]}.json"):
             found = Annotation.of_boxes(boxes, labels)
         if any(one.is_point for one in wanted):
-            return Annotation(found.count, found.points, labels=found.labels)
+            return replace(found, boxes=None)
         return found
 
     def _whole(self, index: int) -> _Drawing:

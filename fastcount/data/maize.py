@@ -86,5 +86,4 @@ class Maize(CountingDataset):
         labels = [self.classes.index(str(label)) for label in targets["label"]]
         if len(labels) != len(points) or not np.isfinite(points).all():
             raise ValueError(f"{len(points)} points with {len(labels)} labels")
-        found = Annotation.of_points(points)
-        return Annotation(found.count, found.points, labels=np.array(labels, dtype=np.int64))
+        return Annotation.of_points(points, np.array(labels, dtype=np.int64))

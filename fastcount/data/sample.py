@@ -41,10 +41,12 @@ class Annotation:
     labels: NDArray[np.int64] | None = None  # (N,)
 
     @classmethod
-    def of_points(cls, points: NDArray[np.floating]) -> Annotation:
+    def of_points(
+        cls, points: NDArray[np.floating], labels: NDArray[np.int64] | None = None
+    ) -> Annotation:
         """Every point is one object."""
         points = _finite(points).reshape(-1, 2)
-        return cls(count=float(len(points)), points=points)
+        return cls(count=float(len(points)), points=points, labels=labels)
 
     @classmethod
     def of_boxes(cls, boxes: NDArray[np.floating], labels: NDArray[np.integer]) -> Annotation:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NotRequired, TypedDict
 import torch
 from torch import Tensor, nn
 
+from fastcount.class_names import UNNAMED
 from fastcount.counting import Counting
 from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.runtime.tiling import Tiling
@@ -66,7 +67,7 @@ class CountingModel(nn.Module, ABC):
     kernels: NeighbourSigma | None = None
     config: dict[str, Any]
     card: dict[str, Any]  # set where the model came from a checkpoint: what the file says of it
-    classes: tuple[str, ...] = ("object",)
+    classes: tuple[str, ...] = UNNAMED
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any:
