@@ -148,7 +148,7 @@ def _models() -> list[Finding]:
     for name in shipped_names():
         try:
             document = read_document(shipped_path(name))
-        except ValueError as error:
+        except (ValueError, ImportError) as error:
             findings.append(Finding(f"model {name}", False, str(error), "install fastcount again"))
         else:
             findings.append(Finding(f"model {name}", True, str(document.get("model"))))

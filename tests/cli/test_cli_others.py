@@ -140,9 +140,11 @@ def test_doctor(
     assert findings["native library"]["ok"]
     assert findings["native counting"]["ok"]
     assert findings["models"]["cure"]
-    (tmp_path / "crowd.safetensors").write_bytes(b"x")
-    code, report = run_json("doctor", "--json")
-    assert (code, report["ok"]) == (1, False)
+    whole = Path(model_file).read_bytes()
+    for spoilt in (b"x", whole[:-1]):
+        (tmp_path / "crowd.safetensors").write_bytes(spoilt)
+        code, report = run_json("doctor", "--json")
+        assert (code, report["ok"]) == (1, False)
     code, out, _ = run("doctor")
     assert code == 1
     assert "BROKEN" in out
@@ -166,12 +168,14 @@ def test_doctor_says_why_a_package_does_not_load(run_json, monkeypatch: pytest.M
     import sys
 
     monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.setitem(sys.modules, "fastcount.ops.native", None)
     monkeypatch.setitem(sys.modules, "fastcount.runtime.native", None)
     code, report = run_json("doctor", "--json")
     assert code == 1
     broken = {finding["name"]: finding for finding in report["findings"] if not finding["ok"]}
     assert "pip install" in broken["scipy"]["cure"]
+    assert "pip install" in broken["safetensors"]["cure"]
     assert broken["native library"]["cure"]
     assert broken["native counting"]["cure"]
 
