@@ -53,11 +53,9 @@ class CenterNet(BoxDetector):
     Args:
         backbone: of :class:`fastcount.models.parts.pyramid.Backbone`: ``"dla34"`` of timm is the
             paper's, ``"mobilenetv3_small_100"`` a compact one.
-        loss: the heat map's: ``"focal"`` (eq. 3), ``"mask_focal"`` (eq. 6) or
-            ``"mask_focal_poly"`` (eq. 7). With the latter two kernels add up and the mask is the
-            inside of the boxes.
-        gamma, beta: exponents of that loss; None: the best of the paper's tables. epsilon: how
-            narrow the heat map's kernels are, see :class:`FocalChoice`.
+        loss: the heat map's: ``"focal"`` (eq. 3), or a mask focal loss, with which kernels add up
+            and the mask is the inside of the boxes. gamma, beta: its exponents. epsilon: how
+            narrow the heat map's kernels are. See :class:`FocalChoice`.
         classes, score_threshold: see :class:`BoxDetector`.
         nms_threshold: of two boxes of a class that overlap by more (IoU) the one of lower score
             goes; 1 keeps all, as CenterNet has it.

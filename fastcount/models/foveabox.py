@@ -15,7 +15,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from fastcount.losses.mask_targets import owners
 from fastcount.models.parts.box_detector import BoxTruth, Detections
-from fastcount.models.parts.dense_detector import MATCHED, DenseOutput
+from fastcount.models.parts.dense_detector import MATCHED, DenseOutput, cell_middles
 from fastcount.models.parts.pyramid_detector import PyramidDetector, PyramidOptions
 from fastcount.models.registry import register
 
@@ -91,16 +91,7 @@ class FoveaBox(PyramidDetector):
         return found
 
     def places(self, output: DenseOutput) -> list[Tensor]:
-        device = output.head["cls_logits"].device
-        found = []
-        for (height, width), stride in zip(output.sizes, self.strides, strict=True):
-            y, x = torch.meshgrid(
-                torch.arange(height, device=device),
-                torch.arange(width, device=device),
-                indexing="ij",
-            )
-            found.append((torch.stack([x, y], 2).reshape(-1, 2) + 0.5) * stride)
-        return found
+        return cell_middles(output, self.strides)
 
     def other_losses(
         self, head: dict[str, Tensor], truths: list[BoxTruth], output: DenseOutput

@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image, complete_box_iou_loss
 
 from fastcount.models.parts.box_detector import BoxTruth, Detections
-from fastcount.models.parts.dense_detector import MATCHED, DenseDetector, DenseOutput, TargetMap
+from fastcount.models.parts.dense_detector import (
+    MATCHED,
+    DenseDetector,
+    DenseOutput,
+    TargetMap,
+    cell_middles,
+)
 from fastcount.models.parts.focal_choice import FocalName
 from fastcount.models.parts.yolo_layers import YoloPyramid
 from fastcount.models.registry import register
@@ -81,7 +87,7 @@ class YOLOv5(DenseDetector):
         anchor_scale: factor of the COCO models' anchors (10x13 to 373x326 pixels).
         nms_threshold: of two boxes that overlap by more (IoU) the one of lower score goes.
         loss, gamma, beta, epsilon, target_map, classes, score_threshold: see
-            :class:`fastcount.models.parts.pyramid_detector.PyramidDetector`. A detection scores
+            :class:`fastcount.models.parts.dense_detector.DenseDetector`. A detection scores
             objectness times class.
 
     ``forward``: (B, 3, H, W) RGB in [0, 1], H and W multiples of 32.
@@ -133,17 +139,7 @@ class YOLOv5(DenseDetector):
         return found
 
     def places(self, output: DenseOutput) -> list[Tensor]:
-        device = output.head["cls_logits"].device
-        found = []
-        for (height, width), stride in zip(output.sizes, self.strides, strict=True):
-            y, x = torch.meshgrid(
-                torch.arange(height, device=device),
-                torch.arange(width, device=device),
-                indexing="ij",
-            )
-            middle = (torch.stack([x, y], 2).reshape(-1, 2) + 0.5) * stride
-            found.append(middle.repeat_interleave(3, dim=0))
-        return found
+        return [cell.repeat_interleave(3, dim=0) for cell in cell_middles(output, self.strides)]
 
     def other_losses(
         self, head: dict[str, Tensor], truths: list[BoxTruth], output: DenseOutput

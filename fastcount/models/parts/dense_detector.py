@@ -92,6 +92,17 @@ def matched_heatmap(
     return target
 
 
+def cell_middles(output: DenseOutput, strides: Sequence[int]) -> list[Tensor]:
+    """(h w, 2) x, y of the middle of each cell of each level, row by row, in edge coordinates."""
+    device = output.head["cls_logits"].device
+    found = []
+    for (height, width), stride in zip(output.sizes, strides, strict=True):
+        sides = torch.arange(width, device=device), torch.arange(height, device=device)
+        x, y = torch.meshgrid(*sides, indexing="xy")
+        found.append((torch.stack([x, y], 2).reshape(-1, 2) + 0.5) * stride)
+    return found
+
+
 def outside(places: Tensor, truths: Sequence[BoxTruth]) -> Tensor | None:
     """(B, A, 1) bool: whether ``places`` (A, 2) lie in no ignored box; None where none is."""
     if not any(len(truth.ignored) for truth in truths):

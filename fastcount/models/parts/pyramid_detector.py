@@ -32,11 +32,7 @@ class PyramidDetector(DenseDetector):
     Args:
         backbone, weights: of :class:`fastcount.models.parts.pyramid.BackbonePyramid`.
         levels, channels: of the pyramid; a cell of level l has 2^l pixels a side.
-        loss: ``"focal"``, ``"mask_focal"`` or ``"mask_focal_poly"``; gamma, beta: its exponents,
-            None for the paper's best. See
-            :class:`fastcount.models.parts.focal_choice.FocalChoice`.
-        target_map: of a mask focal loss, ``"binary"`` or ``"heatmap"``; epsilon: how narrow the
-            heat map's kernels are. See :class:`DenseDetector`.
+        loss, gamma, beta, epsilon, target_map: see :class:`DenseDetector`.
         classes, score_threshold: see :class:`BoxDetector`.
     """
 
