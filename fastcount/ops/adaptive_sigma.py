@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fastcount.ops.knn_distance import knn_distance
-from fastcount.ops.maps import check_number
 from fastcount.ops.points import Points
+from fastcount.ops.scalars import check_number
 
 
 @overload

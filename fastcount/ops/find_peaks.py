@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fastcount.ops.forward_mode import refuse_forward_mode
-from fastcount.ops.native import kernel_input, require_device
+from fastcount.ops.maps import check_batch, wants_gradient
+from fastcount.ops.native import kernel_input
+from fastcount.ops.scalars import check_whole, check_window
 
 # Coordinates are float32, which holds whole numbers up to here.
 _LONGEST_SIDE = 2**24
@@ -67,12 +68,12 @@ def find_peaks(
     """
     _check(scores, kernel_size, threshold, smooth)
     if max_peaks is not None:
-        _check_max_peaks(max_peaks)
+        check_whole(max_peaks, "max_peaks", 1)
     values = kernel_input(scores)
     points, found, batch, channel = torch.ops.fastcount.find_peaks(
         values.detach(), kernel_size, threshold, smooth == 3, max_peaks
     )
-    if _wants_gradient(scores):
+    if wants_gradient(scores):
         at = points.long()
         found = _source(scores, smooth)[batch, channel, at[:, 1], at[:, 0]]
     return Peaks(points, found.to(scores.dtype), batch, channel)
@@ -92,12 +93,12 @@ def find_peaks_padded(
     is points at (-1, -1), which lie outside every map, with score 0.
     """
     _check(scores, kernel_size, threshold, smooth)
-    _check_max_peaks(max_peaks)
+    check_whole(max_peaks, "max_peaks", 1)
     values = kernel_input(scores)
     points, found, valid = torch.ops.fastcount.find_peaks_padded(
         values.detach(), kernel_size, threshold, smooth == 3, max_peaks
     )
-    if _wants_gradient(scores):
+    if wants_gradient(scores):
         at = points.long().clamp(min=0)
         index = at[..., 1] * scores.shape[3] + at[..., 0]
         picked = _source(scores, smooth).flatten(2).gather(2, index)
@@ -107,39 +108,18 @@ def find_peaks_padded(
 
 
 def _check(scores: Tensor, kernel_size: int, threshold: float, smooth: int) -> None:
-    if not isinstance(scores, Tensor):
-        raise TypeError(f"scores must be a tensor (B, C, H, W), got {type(scores).__name__}")
-    if not scores.is_floating_point():
-        raise TypeError(f"scores must be floating point, got {scores.dtype}; use scores.float()")
-    refuse_forward_mode(scores, "scores")
-    if scores.dim() != 4:
-        raise ValueError(f"scores must have shape (B, C, H, W), got {tuple(scores.shape)}")
+    check_batch(scores, "scores")
     if max(scores.shape[2:]) > _LONGEST_SIDE:
         raise ValueError(
             f"scores must have sides of at most 2^24 pixels, got {tuple(scores.shape)}; tile it"
         )
-    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int):
-        raise TypeError(f"kernel_size must be a whole number, got {kernel_size!r}")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
+    check_window(kernel_size)
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise TypeError(f"threshold must be a number, got {threshold!r}")
     if threshold != threshold:
         raise ValueError("threshold must be a number, got NaN")
     if smooth not in (0, 3):
         raise ValueError(f"smooth must be 0 (off) or 3 (mean of 3 x 3 pixels), got {smooth!r}")
-    require_device(scores.device)
-
-
-def _check_max_peaks(max_peaks: int) -> None:
-    if isinstance(max_peaks, bool) or not isinstance(max_peaks, int):
-        raise TypeError(f"max_peaks must be a whole number, got {max_peaks!r}")
-    if max_peaks < 1:
-        raise ValueError(f"max_peaks must be at least 1, got {max_peaks}")
-
-
-def _wants_gradient(scores: Tensor) -> bool:
-    return torch.is_grad_enabled() and scores.requires_grad
 
 
 def _source(scores: Tensor, smooth: int) -> Tensor:

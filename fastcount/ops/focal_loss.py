@@ -18,11 +18,11 @@ from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.maps import (
     check_like,
     check_maps,
-    check_number,
     check_reduction,
     refuse_gradient,
     wants_gradient,
 )
+from fastcount.ops.scalars import check_number
 
 # As in csrc/math/focal_loss.h.
 _BINARY, _HEATMAP, _MASK = 0, 1, 2

@@ -19,6 +19,7 @@ from fastcount.ops.points import (
     flatten_points,
     flatten_sigma,
 )
+from fastcount.ops.scalars import check_whole
 
 _REDUCTIONS = ("max", "sum")
 
@@ -104,10 +105,7 @@ def gaussian_heatmap(
     height, width = check_size(size)
     check_stride(stride)
     truncate = check_truncate(truncate)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int):
-        raise TypeError(f"num_classes must be a whole number, got {num_classes!r}")
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+    check_whole(num_classes, "num_classes", 1)
     if reduce not in _REDUCTIONS:
         raise ValueError(f"reduce must be one of {_REDUCTIONS}, got {reduce!r}")
     sets = flatten_points(points)

@@ -10,15 +10,7 @@ from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
 from fastcount.ops.points import Points, flatten_points
-
-
-def check_neighbours(k: int, name: str = "k") -> int:
-    """A number of neighbours, at least 1."""
-    if isinstance(k, bool) or not isinstance(k, int):
-        raise TypeError(f"{name} must be a whole number, got {k!r}")
-    if k < 1:
-        raise ValueError(f"{name} must be at least 1, got {k}")
-    return k
+from fastcount.ops.scalars import check_whole
 
 
 @overload
@@ -46,7 +38,7 @@ def knn_distance(points: Points, k: int) -> Tensor | list[Tensor]:
         ValueError: a wrong shape, a coordinate that is not finite, mixed devices, ``k < 1``.
         RuntimeError: when a gradient with respect to points is asked for.
     """
-    check_neighbours(k)
+    check_whole(k, "k", 1)
     sets = flatten_points(points)
     distance: Tensor = torch.ops.fastcount.knn_distance(
         sets.points.to(torch.float64), sets.counts, k

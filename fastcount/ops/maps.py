@@ -1,8 +1,6 @@
-"""Arguments that the losses on maps share, checked."""
+"""Arguments that the operators on maps share, checked."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
@@ -52,26 +50,20 @@ def check_like(value: Tensor, name: str, pred: Tensor) -> None:
         )
 
 
-def check_number(
-    value: float,
-    name: str,
-    *,
-    least: float = -math.inf,
-    below: float = math.inf,
-    positive: bool = False,
-) -> float:
-    """A finite number, ``least <= value < below``, or > 0 with ``positive``."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not -math.inf < value < math.inf:  # math.isfinite would break a compiled graph
-        raise ValueError(f"{name} must be finite, got {value}")
-    if positive and value <= 0:
-        raise ValueError(f"{name} must be positive, got {value}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    if value >= below:
-        raise ValueError(f"{name} must be below {below}, got {value}")
-    return float(value)
+def check_batch(maps: Tensor, name: str) -> None:
+    """``maps``: floating point (B, C, H, W) on a device with kernels.
+
+    Raises TypeError for another type, ValueError for another shape, RuntimeError for a device
+    without kernels or a tangent.
+    """
+    if not isinstance(maps, Tensor):
+        raise TypeError(f"{name} must be a tensor (B, C, H, W), got {type(maps).__name__}")
+    if not maps.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {maps.dtype}; use {name}.float()")
+    refuse_forward_mode(maps, name)
+    if maps.dim() != 4:
+        raise ValueError(f"{name} must have shape (B, C, H, W), got {tuple(maps.shape)}")
+    require_device(maps.device)
 
 
 def check_reduction(reduction: str) -> bool:
@@ -81,5 +73,5 @@ def check_reduction(reduction: str) -> bool:
     return reduction == "sum"
 
 
-def wants_gradient(pred: Tensor) -> bool:
-    return torch.is_grad_enabled() and pred.requires_grad
+def wants_gradient(maps: Tensor) -> bool:
+    return torch.is_grad_enabled() and maps.requires_grad

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
-from fastcount.ops.knn_distance import check_neighbours
-from fastcount.ops.maps import check_number
 from fastcount.ops.points import Points, check_size, check_stride, flatten_points
+from fastcount.ops.scalars import check_number, check_whole
 
 
 def neighbour_distance_map(
@@ -39,7 +38,7 @@ def neighbour_distance_map(
         RuntimeError: when a gradient with respect to points is asked for.
     """
     height, width = check_size(size)
-    check_neighbours(k)
+    check_whole(k, "k", 1)
     check_stride(stride)
     sets = flatten_points(points)
     dtype = sets.points.dtype

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fastcount.ops.differentiable import differentiable
-from fastcount.ops.forward_mode import refuse_forward_mode
-from fastcount.ops.native import kernel_input, require_device
+from fastcount.ops.maps import check_batch
+from fastcount.ops.native import kernel_input
+from fastcount.ops.scalars import check_whole
 
 
 def peak_map(maps: Tensor, *, radius: int = 1) -> Tensor:
@@ -29,11 +30,8 @@ def peak_map(maps: Tensor, *, radius: int = 1) -> Tensor:
         TypeError: maps that are no floating-point tensor, a radius that is no whole number.
         ValueError: a wrong shape, a negative radius.
     """
-    _check_maps(maps, "maps")
-    if isinstance(radius, bool) or not isinstance(radius, int):
-        raise TypeError(f"radius must be a whole number, got {radius!r}")
-    if radius < 0:
-        raise ValueError(f"radius must be at least 0, got {radius}")
+    check_batch(maps, "maps")
+    check_whole(radius, "radius", 0)
     values = kernel_input(maps)
     peaks: Tensor = _peak_map(values.detach(), values, radius)
     return peaks.to(maps.dtype)
@@ -60,7 +58,7 @@ def top_peaks_mask(peaks: Tensor, counts: Tensor) -> Tensor:
         ValueError: a wrong shape, peaks and counts on two devices.
         RuntimeError: when a gradient with respect to peaks is asked for.
     """
-    _check_maps(peaks, "peaks")
+    check_batch(peaks, "peaks")
     if not isinstance(counts, Tensor):
         raise TypeError(f"counts must be a tensor (B, C), got {type(counts).__name__}")
     if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
@@ -78,17 +76,6 @@ def top_peaks_mask(peaks: Tensor, counts: Tensor) -> Tensor:
         )
     mask: Tensor = torch.ops.fastcount.top_peaks_mask(kernel_input(peaks), counts.to(torch.int64))
     return mask.to(peaks.dtype)
-
-
-def _check_maps(maps: Tensor, name: str) -> None:
-    if not isinstance(maps, Tensor):
-        raise TypeError(f"{name} must be a tensor (B, C, H, W), got {type(maps).__name__}")
-    if not maps.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {maps.dtype}; use {name}.float()")
-    refuse_forward_mode(maps, name)
-    if maps.dim() != 4:
-        raise ValueError(f"{name} must have shape (B, C, H, W), got {tuple(maps.shape)}")
-    require_device(maps.device)
 
 
 def _fake_peak_map(maps: Tensor, values: Tensor, radius: int) -> Tensor:

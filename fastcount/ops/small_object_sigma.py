@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastcount.ops.maps import check_number
+from fastcount.ops.scalars import check_number
 
 
 def small_object_sigma(boxes_wh: Tensor, *, eta: float = 1.0, epsilon: float = 6.0) -> Tensor:

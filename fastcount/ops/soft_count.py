@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from fastcount.ops.differentiable import differentiable
-from fastcount.ops.forward_mode import refuse_forward_mode
-from fastcount.ops.maps import check_number
-from fastcount.ops.native import kernel_input, require_device
+from fastcount.ops.maps import check_batch
+from fastcount.ops.native import kernel_input
+from fastcount.ops.scalars import check_number, check_window
 
 
 def spatial_softmax(heatmap: Tensor, *, kernel_size: int = 3, beta: float = 100.0) -> Tensor:
@@ -73,21 +73,9 @@ def soft_count(
 
 
 def _check(heatmap: Tensor, kernel_size: int, beta: float) -> None:
-    if not isinstance(heatmap, Tensor):
-        raise TypeError(f"heatmap must be a tensor (B, C, H, W), got {type(heatmap).__name__}")
-    if not heatmap.is_floating_point():
-        raise TypeError(f"heatmap must be floating point, got {heatmap.dtype}; use heatmap.float()")
-    refuse_forward_mode(heatmap, "heatmap")
-    if heatmap.dim() != 4:
-        raise ValueError(f"heatmap must have shape (B, C, H, W), got {tuple(heatmap.shape)}")
-    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int):
-        raise TypeError(f"kernel_size must be a whole number, got {kernel_size!r}")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
-    check_number(beta, "beta")
-    if beta < 0:
-        raise ValueError(f"beta must be at least 0, got {beta}")
-    require_device(heatmap.device)
+    check_batch(heatmap, "heatmap")
+    check_window(kernel_size)
+    check_number(beta, "beta", least=0)
 
 
 def _fake_softmax(heatmap: Tensor, kernel_size: int, beta: float) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from fastcount.ops.differentiable import differentiable
-from fastcount.ops.maps import check_maps, check_number, check_reduction
+from fastcount.ops.maps import check_maps, check_reduction
+from fastcount.ops.scalars import check_number
 
 
 def weighted_smooth_l1(
