@@ -65,7 +65,7 @@ def evaluate(
     predicted: list[float] = []
     true: list[float] = []
     deviations: list[float] = []
-    games: list[list[float]] | None = []
+    games: list[list[float]] = []
     failed = 0
     with Waiting("measuring", len(data)) as waiting:
         for index in range(len(data)):
@@ -88,7 +88,8 @@ def evaluate(
                 if counting.std is not None:
                     deviations.append(counting.std)
                 game = None if truth.points is None else _game(counting, truth.points)
-                games = None if games is None or game is None else [*games, game]
+                if game is not None:
+                    games.append(game)
             waiting.step()
     report: dict[str, Any] = {"model": model, "dataset": dataset}
     if not predicted:
@@ -99,7 +100,7 @@ def evaluate(
         leave(f"{dataset}: not one of its {failed} pictures could be counted", FAILED)
     report |= _errors(predicted, true)
     report["game"] = None
-    if games is not None:
+    if len(games) == len(true):
         report["game"] = [sum(level) / len(games) for level in zip(*games, strict=True)]
     if len(deviations) == len(true):
         report["coverage"] = _coverage(predicted, deviations, true)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -65,6 +66,18 @@ def test_eval_goes_on_after_a_broken_picture(
     assert code == 1
     assert (report["n"], report["failed"]) == (0, 3)
     assert report["mae"] is report["rmse"] is report["game"] is None
+
+
+def test_no_game_where_a_picture_has_a_mere_count(
+    run_json, model_file: str, pictures: Path, tmp_path: Path
+) -> None:
+    names = sorted(str(path) for path in pictures.glob("**/*.png"))
+    one, other = {"path": names[0], "points": [[5, 5]]}, {"path": names[1], "count": 2}
+    table = tmp_path / "mixed.json"
+    for entries in ([one, other], [other, one]):
+        table.write_text(json.dumps(entries))
+        code, report = run_json("eval", model_file, f"json:{table}", "--json")
+        assert (code, report["n"], report["game"]) == (0, 2, None)
 
 
 def test_what_was_measured_before_a_stop_is_told(
