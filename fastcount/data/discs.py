@@ -87,5 +87,5 @@ class Discs(Rendered):
         super().__init__(root, pictures, size, seed)
         self._most = most
 
-    def render(self, seed: int, size: int) -> Scene:
-        return render_discs(seed, size=size, most=self._most)
+    def render(self, index: int) -> Scene:
+        return render_discs(self.seed + index, size=self.size, most=self._most)

@@ -69,5 +69,5 @@ class Nuclei(Rendered):
             raise ValueError(f"pictures, size: need at least 1 and 32, got {pictures} and {size}")
         super().__init__(root, pictures, size, seed)
 
-    def render(self, seed: int, size: int) -> Scene:
-        return render_nuclei(seed, size)
+    def render(self, index: int) -> Scene:
+        return render_nuclei(self.seed + index, self.size)

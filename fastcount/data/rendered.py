@@ -16,7 +16,7 @@ Scene = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 class Rendered(CountingDataset):
-    """Picture i is what :meth:`render` makes of ``seed`` + i and ``size`` alone.
+    """Pictures of ``size`` x ``size`` pixels, each a function of ``seed`` and its number alone.
 
     Raises ``ValueError`` for a ``root``, since there are no files, and a ``seed`` below 0.
     """
@@ -33,8 +33,8 @@ class Rendered(CountingDataset):
         self._last: tuple[int, Scene] | None = None
 
     @abstractmethod
-    def render(self, seed: int, size: int) -> Scene:
-        """A picture (size, size, 3) and the (N, 2) points of its objects, always the same."""
+    def render(self, index: int) -> Scene:
+        """Picture ``index``, (size, size, 3), and the (N, 2) points of its objects."""
 
     def path(self, index: int) -> Path:
         """Raises ``FileNotFoundError``: there is no file."""
@@ -49,7 +49,7 @@ class Rendered(CountingDataset):
     def _rendering(self, index: int) -> Scene:
         """The last one is kept: its picture and its annotation are asked for in turn."""
         if self._last is None or self._last[0] != index:
-            self._last = index, self.render(self.seed + index, self.size)
+            self._last = index, self.render(index)
         return self._last[1]
 
 
@@ -67,5 +67,5 @@ class RenderedEmpty(Rendered):
     def scenery(self, seed: int, size: int) -> NDArray[np.uint8]:
         """(size, size, 3), the same for the same arguments."""
 
-    def render(self, seed: int, size: int) -> Scene:
-        return self.scenery(seed, size), np.zeros((0, 2), dtype=np.float32)
+    def render(self, index: int) -> Scene:
+        return self.scenery(self.seed + index, self.size), np.zeros((0, 2), dtype=np.float32)

@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcount.data.base import CountingDataset
-from fastcount.data.sample import Annotation
+from fastcount.data.rendered import Rendered, Scene
 
 Floats = NDArray[np.float64]
 TRIES_PER_OBJECT = 400
@@ -93,7 +92,7 @@ def render_crowd(count: int, *, size: tuple[int, int], rng: np.random.Generator)
     return Rendering(_to_bytes(canvas), points, radii.astype(np.float32))
 
 
-class Synthetic(CountingDataset):
+class Synthetic(Rendered):
     """``synthetic:?kind=cells&count=100&seed=0&size=256``: rendered on demand, never stored.
 
     ``kind``: cells or crowd. ``count``: objects in every picture; with ``least`` each picture
@@ -102,7 +101,6 @@ class Synthetic(CountingDataset):
     """
 
     name: ClassVar[str] = "synthetic"
-    rendered: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -115,40 +113,23 @@ class Synthetic(CountingDataset):
         size: int = 256,
         seed: int = 0,
     ) -> None:
-        if str(root) not in ("", "."):
-            raise ValueError(f"synthetic pictures lie nowhere: leave out {str(root)!r}")
         if kind not in ("cells", "crowd"):
             raise ValueError(f"kind must be cells or crowd, not {kind!r}")
         if count < 0 or not 0 <= (count if least is None else least) <= count:
             raise ValueError(f"least and count must hold 0 <= least <= count, not {least}, {count}")
-        if pictures < 1 or size < 16 or seed < 0:
-            raise ValueError(
-                f"pictures must be at least 1, size 16 and seed 0, not {pictures}, {size}, {seed}"
-            )
-        self._render = {"cells": render_cells, "crowd": render_crowd}[kind]
+        if pictures < 1 or size < 16:
+            raise ValueError(f"pictures, size: need at least 1 and 16, got {pictures} and {size}")
+        super().__init__(root, pictures, size, seed)
+        self._draw = {"cells": render_cells, "crowd": render_crowd}[kind]
         self._least, self._count = count if least is None else least, count
-        self._size, self._seed = (size, size), seed
         self.classes = ({"cells": "cell", "crowd": "person"}[kind],)
         self.ids = tuple(f"{kind}_{seed}_{number:05d}" for number in range(pictures))
-        self._last: tuple[int, Rendering] | None = None
 
-    def rendering(self, index: int) -> Rendering:
-        """Picture ``index`` with its truth; the last one is kept, since both get asked for."""
-        if self._last is None or self._last[0] != index:
-            rng = np.random.default_rng([self._seed, index])
-            count = int(rng.integers(self._least, self._count, endpoint=True))
-            self._last = index, self._render(count, size=self._size, rng=rng)
-        return self._last[1]
-
-    def path(self, index: int) -> Path:
-        """Raises ``FileNotFoundError``: there is no file."""
-        raise FileNotFoundError(f"{self.ids[index]} is rendered, not stored: use picture({index})")
-
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        return self.rendering(index).image.copy()
-
-    def annotation(self, index: int) -> Annotation:
-        return Annotation.of_points(self.rendering(index).points.copy())
+    def render(self, index: int) -> Scene:
+        rng = np.random.default_rng([self.seed, index])
+        count = int(rng.integers(self._least, self._count, endpoint=True))
+        drawn = self._draw(count, size=(self.size, self.size), rng=rng)
+        return drawn.image, drawn.points
 
 
 def _scatter(
