@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fastcount.runtime.description import KEY, Description
 from fastcount.runtime.engine import TileResult
-from fastcount.runtime.exported import ExportedEngine, Inputs
+from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs, Pixels, model_file
 from fastcount.runtime.found import outputs_read, outputs_read_again
+from fastcount.runtime.zooming import Parts
 
 
 class ProgramEngine(ExportedEngine):
@@ -25,9 +22,7 @@ class ProgramEngine(ExportedEngine):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"path: there is no model file {path}")
+        path = model_file(path)
         extra = {KEY: ""}
         try:
             program = torch.export.load(path, extra_files=extra)
@@ -40,7 +35,7 @@ class ProgramEngine(ExportedEngine):
         super().__init__(Description.from_json(extra[KEY], path))
         self._module = program.module()
 
-    def run(self, batch: NDArray[np.uint8]) -> list[TileResult]:
+    def run(self, batch: Pixels) -> list[TileResult]:
         """One result a tile, in order.
 
         Sides of a single cell, which the tracer does not take, are padded to two.
@@ -52,15 +47,15 @@ class ProgramEngine(ExportedEngine):
         padded = replace(self.shape, size=(max(height, least), max(width, least)))
         return padded.run_all(batch, self.tiling.fill, self._all_results)
 
-    def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def _network(self, pixels: Pixels) -> Outputs:
         found = self._run(self._inputs(pixels))
         return {name: found[name] for name in outputs_read(list(found), self.description)}
 
-    def _network_again(self, parts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def _network_again(self, parts: Parts) -> Outputs:
         found = self._run(self._inputs(parts=parts))
         return {name: found[name] for name in outputs_read_again(list(found))}
 
-    def _run(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
+    def _run(self, inputs: Inputs) -> Outputs:
         with torch.inference_mode():
             found = self._module(*map(torch.from_numpy, inputs.values()))
         return {name: value.numpy() for name, value in found.items()}

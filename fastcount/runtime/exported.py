@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,14 @@ class InputShape:
             fitting[:] = fill
             fitting[: len(group), :height, :width] = group
             yield fitting
+
+
+def model_file(path: str | os.PathLike[str]) -> Path:
+    """``path``, at which there is a file. Raises ``FileNotFoundError`` where there is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path: there is no model file {path}")
+    return path
 
 
 class ExportedEngine(ABC):

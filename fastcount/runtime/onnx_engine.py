@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastcount.runtime.description import KEY, Description
-from fastcount.runtime.exported import ExportedEngine, Inputs
+from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs, Pixels, model_file
 from fastcount.runtime.found import outputs_read, outputs_read_again
 from fastcount.runtime.quiet_imports import import_onnxruntime
+from fastcount.runtime.zooming import Parts
 
 _CUDA = "CUDAExecutionProvider"
 _NO_PACKAGE = (
@@ -43,9 +40,7 @@ class OnnxEngine(ExportedEngine):
             onnxruntime = import_onnxruntime()
         except ImportError as error:
             raise ImportError(_NO_PACKAGE) from error
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"path: there is no model file {path}")
+        path = model_file(path)
         providers = _providers(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone: they are raised, too
@@ -75,13 +70,13 @@ class OnnxEngine(ExportedEngine):
         self._run = onnxruntime.RunOptions()
         self._run.only_execute_path_to_fetches = True
 
-    def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def _network(self, pixels: Pixels) -> Outputs:
         return self._read(self._outputs, self._inputs(pixels))
 
-    def _network_again(self, parts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def _network_again(self, parts: Parts) -> Outputs:
         return self._read(self._outputs_again, self._inputs(parts=parts))
 
-    def _read(self, names: list[str], inputs: Inputs) -> dict[str, NDArray[Any]]:
+    def _read(self, names: list[str], inputs: Inputs) -> Outputs:
         """What is not read is not computed. Raises ``RuntimeError`` where it fails."""
         try:
             values = self._session.run(names, inputs, self._run)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastcount.runtime.description import read_sidecar
-from fastcount.runtime.exported import INPUT, PARTS, ExportedEngine
+from fastcount.runtime.exported import (
+    INPUT,
+    PARTS,
+    ExportedEngine,
+    Outputs,
+    Pixels,
+    model_file,
+)
 from fastcount.runtime.found import outputs_read, outputs_read_again
 from fastcount.runtime.quiet_imports import import_openvino
+from fastcount.runtime.zooming import Parts
 
 
 class OpenvinoEngine(ExportedEngine):
@@ -34,9 +38,7 @@ class OpenvinoEngine(ExportedEngine):
             raise ImportError(
                 "openvino is not installed, and .xml files need it: pip install openvino"
             ) from error
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"path: there is no model file {path}")
+        path = model_file(path)
         super().__init__(read_sidecar(path))
         core = openvino.Core()
         place = (device or "cpu").upper()
@@ -72,14 +74,14 @@ class OpenvinoEngine(ExportedEngine):
                 "export it again"
             ) from error
 
-    def _network(self, pixels: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def _network(self, pixels: Pixels) -> Outputs:
         return _by_name(self._outputs, self._compiled(pixels))
 
-    def _network_again(self, parts: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def _network_again(self, parts: Parts) -> Outputs:
         return _by_name(self._outputs_again, self._compiled_again(parts))
 
 
-def _by_name(names: list[str], found: Any) -> dict[str, NDArray[Any]]:
+def _by_name(names: list[str], found: Any) -> Outputs:
     return {name: found[index] for index, name in enumerate(names)}
 
 

@@ -6,11 +6,11 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 from fastcount.runtime.description import Description, read_sidecar
-from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs, Pixels
+from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs, Pixels, model_file
 from fastcount.runtime.found import outputs_read, outputs_read_again
 from fastcount.runtime.zooming import Parts
 
@@ -38,9 +38,7 @@ class TensorrtEngine(ExportedEngine):
         *,
         description: Description | None = None,
     ) -> None:
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"path: there is no model file {path}")
+        path = model_file(path)
         parts = re.fullmatch(r"cuda(?::(\d+))?", device or "cuda")
         if parts is None:
             raise ValueError(f"device: a .plan file runs on 'cuda' or 'cuda:N', got {device!r}")
@@ -55,8 +53,7 @@ class TensorrtEngine(ExportedEngine):
             ) from error
         cuda.init()
         self._cuda_context = cuda.Device(int(parts[1] or 0)).retain_primary_context()
-        self._cuda_context.push()
-        try:
+        with _current(self._cuda_context):
             self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
             engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
             if engine is None:
@@ -77,8 +74,6 @@ class TensorrtEngine(ExportedEngine):
             self._slots = [
                 _Slot(cuda, engine.create_execution_context(), outputs) for _ in range(_SLOTS)
             ]
-        finally:
-            self._cuda_context.pop()
 
     def _network(self, pixels: Pixels) -> Outputs:
         return next(self._networks(iter((pixels,))))
@@ -97,11 +92,8 @@ class TensorrtEngine(ExportedEngine):
                 if not free:
                     yield self._finish(running, free)
                 slot = free.popleft()
-                self._cuda_context.push()
-                try:
+                with _current(self._cuda_context):
                     slot.start(inputs, read)
-                finally:
-                    self._cuda_context.pop()
                 running.append(slot)
             while running:
                 yield self._finish(running, free)
@@ -112,13 +104,20 @@ class TensorrtEngine(ExportedEngine):
 
     def _finish(self, running: deque[_Slot], free: deque[_Slot]) -> Outputs:
         slot = running.popleft()
-        self._cuda_context.push()
-        try:
+        with _current(self._cuda_context):
             found = slot.finish()
-        finally:
-            self._cuda_context.pop()
         free.append(slot)
         return found
+
+
+@contextmanager
+def _current(context: Any) -> Iterator[None]:
+    """Makes a CUDA context the thread's own while the block runs."""
+    context.push()
+    try:
+        yield
+    finally:
+        context.pop()
 
 
 class _Slot:
