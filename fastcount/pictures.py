@@ -101,18 +101,18 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def open_undecoded(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def open_undecoded(path: Path) -> Iterator[Image.Image]:
     """The picture file as Pillow opens it, for those who want its pixels as they are stored.
 
-    Formats, limit and errors are those of :func:`open_picture`; whatever goes wrong in the block,
-    where Pillow decodes, becomes a :class:`PictureError` too.
+    Formats, the usual limit and errors are those of :func:`open_picture`; whatever goes wrong in
+    the block, where Pillow decodes, becomes a :class:`PictureError` too.
     """
     try:
         file = path.open("rb")
     except OSError as error:
         raise PictureError(f"{path}: cannot be opened: {error.strerror or error}") from error
     with file, _opened(str(path), file) as image:
-        _check_pixels(str(path), image.size, max_pixels)
+        _check_pixels(str(path), image.size, MAX_PIXELS)
         try:
             yield image
         except MemoryError:

@@ -24,7 +24,7 @@ def candidates(model: Any, output: Any, threshold: float, most: int) -> tuple[Lo
     Beside them the intersection over union above which the runtime is to suppress one of two.
     """
     if model.name == "centernet":
-        return _centernet(model, output, threshold, most), float(model.nms_threshold)
+        return _centernet(output, threshold, most), float(model.nms_threshold)
     head = {name: each.float() for name, each in output.head.items()}
     scores = _SCORES[model.name](head)
     # torchvision's take what is above the threshold, ours what reaches it.
@@ -40,7 +40,7 @@ def candidates(model: Any, output: Any, threshold: float, most: int) -> tuple[Lo
     return best.located(boxes, labels), float(overlap)
 
 
-def _centernet(model: Any, output: Any, threshold: float, most: int) -> Located:
+def _centernet(output: Any, threshold: float, most: int) -> Located:
     scores = torch.sigmoid(output.heatmap.float())
     classes = scores.shape[1]
     best = chosen(peak_heights(scores, 3, threshold).flatten(1), most)

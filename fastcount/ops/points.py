@@ -56,20 +56,18 @@ def _check_set(points: object, name: str) -> Tensor:
     return points
 
 
-def check_finite(values: Tensor, name: str) -> None:
+def _check_finite(points: Tensor) -> None:
     """Raise ValueError for a NaN or infinity. Left to the kernels inside a compiled graph."""
-    if torch.compiler.is_compiling() or values.is_meta:
+    if torch.compiler.is_compiling() or points.is_meta:
         return
     # A sum takes a fifth of isfinite's time, and is finite only where every value is.
-    if math.isfinite(values.detach().sum(dtype=torch.float64).item()):
+    if math.isfinite(points.detach().sum(dtype=torch.float64).item()):
         return
-    if not bool(torch.isfinite(values).all()):  # finite values near 1e308 may add up to infinity
-        raise ValueError(f"{name} holds a value that is not finite; remove such points first")
+    if not bool(torch.isfinite(points).all()):  # finite values near 1e308 may add up to infinity
+        raise ValueError("points holds a value that is not finite; remove such points first")
 
 
-def flatten_points(
-    points: Points, *, name: str = "points", device: torch.device | str | None = None
-) -> PointSets:
+def flatten_points(points: Points, *, device: torch.device | str | None = None) -> PointSets:
     """Check point sets and lay them end to end, moved to ``device`` where one is given.
 
     Raises TypeError for what is no floating-point tensor, ValueError for a wrong shape, a value
@@ -79,20 +77,20 @@ def flatten_points(
     batched = not isinstance(points, Tensor)
     if batched and not isinstance(points, Sequence):
         raise TypeError(
-            f"{name} must be a tensor (N, 2) or a sequence of such, got {type(points).__name__}"
+            f"points must be a tensor (N, 2) or a sequence of such, got {type(points).__name__}"
         )
     if isinstance(points, Tensor):
-        sets = [_check_set(points, name)]
+        sets = [_check_set(points, "points")]
     else:
-        sets = [_check_set(each, f"{name}[{i}]") for i, each in enumerate(points)]
+        sets = [_check_set(each, f"points[{i}]") for i, each in enumerate(points)]
     for i, each in enumerate(sets):
         if each.device != sets[0].device:
             raise ValueError(
-                f"{name}[{i}] is on {each.device}, {name}[0] on {sets[0].device}: "
+                f"points[{i}] is on {each.device}, points[0] on {sets[0].device}: "
                 "move them to one device"
             )
     flat = torch.cat(sets) if len(sets) != 1 and sets else sets[0] if sets else torch.empty(0, 2)
-    check_finite(flat, name)
+    _check_finite(flat)
     source = flat.device
     if device is not None:
         flat = flat.to(device)
@@ -130,7 +128,7 @@ def _sigma_of_set(sigma: object, count: int, sets: PointSets, name: str) -> Tens
     return torch.full((count,), float(sigma), dtype=torch.float64, device=device)
 
 
-def flatten_sigma(sigma: Sigma, sets: PointSets, *, name: str = "sigma") -> Tensor:
+def flatten_sigma(sigma: Sigma, sets: PointSets) -> Tensor:
     """The width of every point's kernel, (T,) float64, on the device that the points are on now.
 
     ``sigma``: a number; a tensor (N,) for one set; for a batch a sequence of these, one for each
@@ -139,33 +137,33 @@ def flatten_sigma(sigma: Sigma, sets: PointSets, *, name: str = "sigma") -> Tens
     """
     if not sets.batched:
         if isinstance(sigma, Sequence):
-            raise TypeError(f"{name} must be a number or a tensor (N,) for one set of points")
-        return _sigma_of_set(sigma, sets.counts[0], sets, name).contiguous()
+            raise TypeError("sigma must be a number or a tensor (N,) for one set of points")
+        return _sigma_of_set(sigma, sets.counts[0], sets, "sigma").contiguous()
     if isinstance(sigma, Tensor) and sigma.dim() == 1:
         sigma = list(sigma.unbind())
     if not isinstance(sigma, Sequence):
-        return _sigma_of_set(sigma, sets.points.shape[0], sets, name).contiguous()
+        return _sigma_of_set(sigma, sets.points.shape[0], sets, "sigma").contiguous()
     if len(sigma) != len(sets.counts):
-        raise ValueError(f"{name} has {len(sigma)} entries for {len(sets.counts)} sets of points")
+        raise ValueError(f"sigma has {len(sigma)} entries for {len(sets.counts)} sets of points")
     if not sigma:
         return torch.empty(0, dtype=torch.float64, device=sets.points.device)
     return torch.cat(
         [
-            _sigma_of_set(each, count, sets, f"{name}[{i}]")
+            _sigma_of_set(each, count, sets, f"sigma[{i}]")
             for i, (each, count) in enumerate(zip(sigma, sets.counts, strict=True))
         ]
     )
 
 
-def check_size(size: Sequence[int], name: str = "size") -> tuple[int, int]:
+def check_size(size: Sequence[int]) -> tuple[int, int]:
     """(H, W) in pixels, both in 1 .. 2^31 - 1."""
     if not isinstance(size, Sequence) or len(size) != 2:
-        raise ValueError(f"{name} must be (H, W), got {size!r}")
+        raise ValueError(f"size must be (H, W), got {size!r}")
     for side in size:
         if isinstance(side, bool) or not isinstance(side, int | torch.SymInt):
-            raise TypeError(f"{name} must hold two whole numbers, got {size!r}")
+            raise TypeError(f"size must hold two whole numbers, got {size!r}")
         if not 1 <= side <= _LONGEST_SIDE:
-            raise ValueError(f"{name} must be at least 1 and below 2^31 a side, got {tuple(size)}")
+            raise ValueError(f"size must be at least 1 and below 2^31 a side, got {tuple(size)}")
     return size[0], size[1]
 
 
@@ -178,16 +176,16 @@ def check_stride(stride: int, name: str = "stride") -> int:
     return stride
 
 
-def check_truncate(truncate: float, name: str = "truncate") -> float:
+def check_truncate(truncate: float) -> float:
     """The half width of a kernel's window in sigmas, positive and finite."""
     if isinstance(truncate, bool) or not isinstance(truncate, int | float):
-        raise TypeError(f"{name} must be a number, got {truncate!r}")
+        raise TypeError(f"truncate must be a number, got {truncate!r}")
     if not 0 < truncate < math.inf:
-        raise ValueError(f"{name} must be positive and finite (in sigmas), got {truncate}")
+        raise ValueError(f"truncate must be positive and finite (in sigmas), got {truncate}")
     return float(truncate)
 
 
-def check_output_dtype(dtype: torch.dtype, name: str = "dtype") -> torch.dtype:
+def check_output_dtype(dtype: torch.dtype) -> None:
+    """The dtype of a map that is drawn."""
     if dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"{name} must be torch.float32 or torch.float64, got {dtype}")
-    return dtype
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")

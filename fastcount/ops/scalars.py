@@ -35,9 +35,9 @@ def check_whole(value: int, name: str, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def check_window(side: int, name: str = "kernel_size") -> None:
+def check_window(kernel_size: int) -> None:
     """The side of a window that has a pixel in its middle."""
-    if isinstance(side, bool) or not isinstance(side, int):
-        raise TypeError(f"{name} must be a whole number, got {side!r}")
-    if side < 1 or side % 2 == 0:
-        raise ValueError(f"{name} must be odd and at least 1, got {side}")
+    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int):
+        raise TypeError(f"kernel_size must be a whole number, got {kernel_size!r}")
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")

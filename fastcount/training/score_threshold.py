@@ -67,7 +67,6 @@ def choose_score_threshold(
     *,
     device: str | torch.device = "cpu",
     least: float = 0.05,
-    tile: int | None = None,
 ) -> tuple[float, float]:
     """Sets ``model``'s threshold to the best on ``pictures``, and returns it with its error.
 
@@ -77,14 +76,13 @@ def choose_score_threshold(
         pictures: (H, W, 3) uint8 RGB and the number of objects of each; validation pictures,
             never test pictures.
         least: the lowest threshold considered.
-        tile: as for :class:`fastcount.runtime.counter.Counter`.
     """
     probe = copy.deepcopy(model)  # an engine takes its model over
     probe.set_score_threshold(least)
     counter = Counter(TorchEngine(probe, device))
     scores, truth = [], []
     for picture, number in pictures:
-        found = counter(picture, tile=tile).scores
+        found = counter(picture).scores
         scores.append(torch.zeros(0) if found is None else torch.from_numpy(found))
         truth.append(float(number))
     threshold, error = best_score_threshold(scores, truth, least=least)
