@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
+from fastcount.ops.differentiable import undifferentiable
 from fastcount.ops.points import Points, check_size, flatten_points
 
 
@@ -44,9 +44,7 @@ def _fake(points: Tensor, counts: Sequence[int], height: int, width: int) -> Ten
     return points.new_empty((len(counts), 1, height, width), dtype=torch.float32)
 
 
-def _backward(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError("cross_label has no gradient with respect to points: pass points.detach()")
-
-
 torch.library.register_fake("fastcount::cross_label", _fake)
-torch.library.register_autograd("fastcount::cross_label", _backward)
+undifferentiable(
+    "cross_label", "cross_label has no gradient with respect to points: pass points.detach()"
+)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
+from fastcount.ops.differentiable import undifferentiable
 from fastcount.ops.points import (
     Points,
     Sigma,
@@ -136,12 +136,9 @@ def _fake(
     ]
 
 
-def _backward(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError(
-        "density_map and density_pyramid have no gradient with respect to points or sigma: "
-        "pass points.detach() (and sigma.detach())"
-    )
-
-
 torch.library.register_fake("fastcount::density_pyramid", _fake)
-torch.library.register_autograd("fastcount::density_pyramid", _backward)
+undifferentiable(
+    "density_pyramid",
+    "density_map and density_pyramid have no gradient with respect to points or sigma: "
+    "pass points.detach() (and sigma.detach())",
+)

@@ -1,4 +1,4 @@
-"""Operators with a backward pass, called from Python at little cost."""
+"""Operators with a backward pass, called from Python at little cost, and those without one."""
 
 from __future__ import annotations
 
@@ -40,3 +40,13 @@ def differentiable(
         return operator(*arguments) if plain else function.apply(*arguments)
 
     return call
+
+
+def undifferentiable(name: str, why: str) -> None:
+    """Has the operator ``fastcount::name`` raise ``RuntimeError``, saying ``why``, where a gradient
+    of it is asked for."""
+
+    def refuse(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(why)
+
+    torch.library.register_autograd(f"fastcount::{name}", refuse)

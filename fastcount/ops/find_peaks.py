@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from fastcount.ops.differentiable import undifferentiable
 from fastcount.ops.maps import check_batch, wants_gradient
 from fastcount.ops.native import kernel_input
 from fastcount.ops.scalars import check_whole, check_window
@@ -157,14 +158,11 @@ def _fake_padded(
     )
 
 
-def _backward(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError(
-        "torch.ops.fastcount.find_peaks has no gradient: call fastcount.ops.find_peaks, whose "
-        "scores have one"
-    )
-
-
 torch.library.register_fake("fastcount::find_peaks", _fake)
 torch.library.register_fake("fastcount::find_peaks_padded", _fake_padded)
-torch.library.register_autograd("fastcount::find_peaks", _backward)
-torch.library.register_autograd("fastcount::find_peaks_padded", _backward)
+for _name in ("find_peaks", "find_peaks_padded"):
+    undifferentiable(
+        _name,
+        "torch.ops.fastcount.find_peaks has no gradient: call fastcount.ops.find_peaks, whose "
+        "scores have one",
+    )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fastcount.ops.differentiable import differentiable
+from fastcount.ops.differentiable import differentiable, undifferentiable
 from fastcount.ops.forward_mode import refuse_forward_mode
 from fastcount.ops.maps import (
     check_like,
@@ -275,14 +275,11 @@ def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ..
     return (given, *others)
 
 
-def _second_derivative(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError(
-        "the focal losses have no second derivative: leave create_graph=True out, or use "
-        "fastcount.ops.reference"
-    )
-
-
 torch.library.register_fake("fastcount::focal_loss", _fake)
 torch.library.register_fake("fastcount::focal_loss_backward", _fake_backward)
-torch.library.register_autograd("fastcount::focal_loss_backward", _second_derivative)
+undifferentiable(
+    "focal_loss_backward",
+    "the focal losses have no second derivative: leave create_graph=True out, or use "
+    "fastcount.ops.reference",
+)
 _focal_loss = differentiable("focal_loss", _backward, _setup_context)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
+from fastcount.ops.differentiable import undifferentiable
 from fastcount.ops.points import (
     Points,
     PointSets,
@@ -144,12 +144,9 @@ def _fake(
     return points.new_empty(shape, dtype=dtype)
 
 
-def _backward(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError(
-        "gaussian_heatmap has no gradient with respect to points or sigma: "
-        "pass points.detach() (and sigma.detach())"
-    )
-
-
 torch.library.register_fake("fastcount::gaussian_heatmap", _fake)
-torch.library.register_autograd("fastcount::gaussian_heatmap", _backward)
+undifferentiable(
+    "gaussian_heatmap",
+    "gaussian_heatmap has no gradient with respect to points or sigma: "
+    "pass points.detach() (and sigma.detach())",
+)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import overload
 
 import torch
 from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
+from fastcount.ops.differentiable import undifferentiable
 from fastcount.ops.points import Points, flatten_points
 from fastcount.ops.scalars import check_whole
 
@@ -50,12 +51,8 @@ def _fake(points: Tensor, counts: Sequence[int], k: int) -> Tensor:
     return points.new_empty((points.shape[0],))
 
 
-def _backward(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError(
-        "knn_distance and adaptive_sigma have no gradient with respect to points: "
-        "pass points.detach()"
-    )
-
-
 torch.library.register_fake("fastcount::knn_distance", _fake)
-torch.library.register_autograd("fastcount::knn_distance", _backward)
+undifferentiable(
+    "knn_distance",
+    "knn_distance and adaptive_sigma have no gradient with respect to points: pass points.detach()",
+)

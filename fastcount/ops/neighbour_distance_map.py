@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastcount.ops import native  # noqa: F401  # defines torch.ops.fastcount
+from fastcount.ops.differentiable import undifferentiable
 from fastcount.ops.points import Points, check_size, check_stride, flatten_points
 from fastcount.ops.scalars import check_number, check_whole
 
@@ -83,12 +83,9 @@ def _fake(
     return points.new_empty(shape, dtype=dtype)
 
 
-def _backward(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError(
-        "neighbour_distance_map and attention_map have no gradient with respect to points: "
-        "pass points.detach()"
-    )
-
-
 torch.library.register_fake("fastcount::neighbour_distance_map", _fake)
-torch.library.register_autograd("fastcount::neighbour_distance_map", _backward)
+undifferentiable(
+    "neighbour_distance_map",
+    "neighbour_distance_map and attention_map have no gradient with respect to points: "
+    "pass points.detach()",
+)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.differentiable import differentiable
+from fastcount.ops.differentiable import differentiable, undifferentiable
 from fastcount.ops.maps import check_batch
 from fastcount.ops.native import kernel_input
 from fastcount.ops.scalars import check_whole
@@ -100,11 +100,7 @@ def _backward_peak_map(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
     return None, torch.ops.fastcount.peak_map(maps, grad, ctx.radius), None
 
 
-def _backward_mask(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError("top_peaks_mask has no gradient: pass peaks.detach()")
-
-
 torch.library.register_fake("fastcount::peak_map", _fake_peak_map)
 torch.library.register_fake("fastcount::top_peaks_mask", _fake_mask)
 _peak_map = differentiable("peak_map", _backward_peak_map, _keep_maps)
-torch.library.register_autograd("fastcount::top_peaks_mask", _backward_mask)
+undifferentiable("top_peaks_mask", "top_peaks_mask has no gradient: pass peaks.detach()")

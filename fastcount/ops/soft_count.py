@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.differentiable import differentiable
+from fastcount.ops.differentiable import differentiable, undifferentiable
 from fastcount.ops.maps import check_batch
 from fastcount.ops.native import kernel_input
 from fastcount.ops.scalars import check_number, check_window
@@ -130,10 +130,6 @@ def _backward_count(
     return back, None, None, None, None
 
 
-def _backward_twice(ctx: Any, *grads: Any) -> Any:
-    raise RuntimeError("spatial_softmax and soft_count have no second derivative")
-
-
 for _name, _fake in (
     ("spatial_softmax", _fake_softmax),
     ("spatial_softmax_backward", _fake_softmax_backward),
@@ -143,5 +139,5 @@ for _name, _fake in (
     torch.library.register_fake(f"fastcount::{_name}", _fake)
 _spatial_softmax = differentiable("spatial_softmax", _backward_softmax, _keep_inputs)
 _soft_count = differentiable("soft_count", _backward_count, _keep_inputs)
-torch.library.register_autograd("fastcount::spatial_softmax_backward", _backward_twice)
-torch.library.register_autograd("fastcount::soft_count_backward", _backward_twice)
+for _name in ("spatial_softmax_backward", "soft_count_backward"):
+    undifferentiable(_name, "spatial_softmax and soft_count have no second derivative")

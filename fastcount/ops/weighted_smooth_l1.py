@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastcount.ops.differentiable import differentiable
+from fastcount.ops.differentiable import differentiable, undifferentiable
 from fastcount.ops.maps import check_maps, check_reduction
 from fastcount.ops.scalars import check_number
 
@@ -71,14 +71,11 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return given, None, None, None
 
 
-def _second_derivative(ctx: Any, grad: Tensor) -> Any:
-    raise RuntimeError(
-        "weighted_smooth_l1 has no second derivative: leave create_graph=True out, or use "
-        "fastcount.ops.reference"
-    )
-
-
 torch.library.register_fake("fastcount::weighted_smooth_l1", _fake)
 torch.library.register_fake("fastcount::weighted_smooth_l1_backward", _fake_backward)
 _weighted_smooth_l1 = differentiable("weighted_smooth_l1", _backward, _setup_context)
-torch.library.register_autograd("fastcount::weighted_smooth_l1_backward", _second_derivative)
+undifferentiable(
+    "weighted_smooth_l1_backward",
+    "weighted_smooth_l1 has no second derivative: leave create_graph=True out, or use "
+    "fastcount.ops.reference",
+)
