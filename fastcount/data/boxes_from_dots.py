@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
-from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.base import CountingDataset, DatasetError, errors_of
 from fastcount.data.texts import read_json
 from fastcount.ops import knn_distance
 
@@ -129,12 +129,8 @@ class Presets:
     def read(cls, path: Path) -> Presets:
         """Raises :class:`DatasetError` where the file is missing or not as described."""
         content = read_json(path, name="presets", expected=_LAYOUT)
-        try:
+        with errors_of(str(path)):
             return cls.parse(content)
-        except DatasetError as error:
-            raise DatasetError(
-                f"presets: cannot read {path} ({error}); expected {_LAYOUT}"
-            ) from error
 
     @classmethod
     def parse(cls, content: Any) -> Presets:
@@ -146,7 +142,9 @@ class Presets:
                 preset_sizes(np.zeros((0, 2)), boxes)  # raises where one is wrong
                 scenes.append((tuple(str(name) for name in scene["pictures"]), boxes))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DatasetError(f"presets: {type(error).__name__}: {error}") from error
+            raise DatasetError(
+                f"presets: {type(error).__name__}: {error}; expected {_LAYOUT}"
+            ) from error
         return cls(tuple(scenes))
 
     def place_of(self, name: str) -> int | None:

@@ -97,8 +97,9 @@ def test_presets_by_scene(tmp_path: Path) -> None:
         boxes_for(np.zeros((1, 2)), None, "magic")
     for text in ("{", '{"scenes": [{"pictures": [], "boxes": [[1, 2, 0, 4]]}]}', "{}"):
         (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(DatasetError, match=r"bad\.json.*scenes"):
+        with pytest.raises(DatasetError, match=r"bad\.json.*scenes") as caught:
             Presets.read(tmp_path / "bad.json")
+        assert "(presets: " not in str(caught.value)
 
 
 def test_overlays_stay_in_their_folder_and_do_not_replace_each_other(tmp_path: Path) -> None:
