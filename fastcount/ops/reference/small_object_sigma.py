@@ -1,5 +1,3 @@
-"""Eq. 10 of the mask focal loss, one box after the other."""
-
 from __future__ import annotations
 
 import math
@@ -9,6 +7,7 @@ from torch import Tensor
 
 
 def small_object_sigma(boxes_wh: Tensor, *, eta: float = 1.0, epsilon: float = 6.0) -> Tensor:
+    """Eq. 10 of the mask focal loss, one box after the other."""
     sigmas = []
     for width, height in boxes_wh.reshape(-1, 2).tolist():
         reach = 2 * min(width, height) + 1

@@ -1,5 +1,3 @@
-"""Eq. 4 of the leaf counting paper."""
-
 from __future__ import annotations
 
 import torch
@@ -9,6 +7,7 @@ from torch import Tensor
 def weighted_smooth_l1(
     pred: Tensor, target: Tensor, *, weight: float = 0.1, reduction: str = "sum"
 ) -> Tensor:
+    """Eq. 4 of the leaf counting paper."""
     compute = torch.float64 if pred.dtype == torch.float64 else torch.float32
     p, t = pred.to(compute), target.to(compute)
     error = (p - t).abs()
