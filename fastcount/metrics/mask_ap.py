@@ -82,19 +82,18 @@ class MaskAP(ListMetric):
         scores = scores.detach().double().to(device)
         iou = mask_iou(pred, target).to(device)
         iou = torch.where(pred_labels[:, None] == target_labels, iou, 0.0)
-        hits = torch.zeros(len(pred), len(self.thresholds), dtype=torch.uint8, device=device)
+        hits = torch.zeros(len(pred), len(self.thresholds), dtype=torch.uint8)
         if len(pred) and len(target):
-            best, which = iou.max(dim=1)
+            best, which = (each.cpu() for each in iou.max(dim=1))  # one after the other, below
             taken = torch.zeros(len(target), len(self.thresholds), dtype=torch.bool)
             edges = torch.tensor(self.thresholds, dtype=torch.float64)
             for i in scores.argsort(descending=True, stable=True).tolist():
-                right = (float(best[i]) >= edges) & ~taken[which[i]]
+                hits[i] = right = (best[i] >= edges) & ~taken[which[i]]
                 taken[which[i]] |= right
-                hits[i] = right.to(device, torch.uint8)
             self.overlaps.index_add_(0, target_labels, iou.max(dim=0).values)
         self.truths += torch.bincount(target_labels, minlength=self.num_classes)
         self.scores.append(scores)
-        self.hits.append(hits)
+        self.hits.append(hits.to(device))
         self.labels.append(pred_labels)
 
     def _labels(self, labels: Tensor | None, number: int, name: str) -> Tensor:
