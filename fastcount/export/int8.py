@@ -39,6 +39,8 @@ _ROUNDS = 3
 _MOST_MEASURED = 12  # tiles that a choice of layers is measured on
 _LEAST_COUNT = 10.0
 _FURTHEST_GAIN = 0.1
+# Objects in all the pictures that 8 bits are judged by: who counts nothing rounds nothing.
+LEAST_SHOWN = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,6 @@ class Quantized(Written):
     speed_up: float
     layers: int
     float_layers: int
-
-
-# Objects in all the pictures that 8 bits are judged by: who counts nothing rounds nothing.
-LEAST_SHOWN = 5.0
 
 
 def export_int8(

@@ -53,6 +53,7 @@ class Quantizer:
         if gain != 1.0:
             _multiply(model, self.heads, gain)
         chosen = [unit for unit in self.units if unit not in set(without)]
+        before = logging.root.manager.disable
         logging.disable(logging.WARNING)  # it advises a pre-processing that folding has done
         try:
             quantizer = QDQQuantizer(
@@ -74,7 +75,7 @@ class Quantizer:
             )
             quantizer.quantize_model()
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(before)
         path.write_bytes(quantizer.model.model.SerializeToString())
 
 

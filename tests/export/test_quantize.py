@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fastcount.export.quantize import _units, left_out
+from fastcount.export.quantize import Quantizer, _units, left_out
 
 UNITS = [f"layer{number}" for number in range(50)]
 
@@ -66,3 +69,27 @@ def test_units_and_last_layers() -> None:
     units, heads = _units(onnx.helper.make_model(graph))
     assert units == ["first", "relu", "second", "sum"]
     assert heads == ["density", "heat"]
+
+
+def test_writing_leaves_logging_as_it_was(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        node("Conv", ["images", "w"], ["a"], "first"),
+        node("Conv", ["a", "w"], ["count"], "second"),
+    ]
+    sides = [info(name, onnx.TensorProto.FLOAT, [1, 1, 4, 4]) for name in ("images", "count")]
+    weight = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [1, 1, 1, 1], [0.5])
+    graph = onnx.helper.make_graph(nodes, "g", sides[:1], sides[1:], [weight])
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "m")
+    inputs = [{"images": np.ones((1, 1, 4, 4), np.float32)}]
+    quantizer = Quantizer(tmp_path / "m", tmp_path, inputs, symmetric=False)
+    logging.disable(logging.ERROR)
+    try:
+        quantizer.write(tmp_path / "int8.onnx", without=[])
+        assert logging.root.manager.disable == logging.ERROR
+    finally:
+        logging.disable(logging.NOTSET)
+    written = onnx.load(tmp_path / "int8.onnx")
+    assert "QuantizeLinear" in {node.op_type for node in written.graph.node}
