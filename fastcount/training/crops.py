@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -257,8 +256,3 @@ def collate(drawn: list[tuple[Tensor, Target]]) -> Batch:
         )
         for same in sizes.values()
     ]
-
-
-def whole_picture(sample: Any) -> Any:
-    """Validation takes pictures one at a time and whole, whatever their size."""
-    return sample[0]

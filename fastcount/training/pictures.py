@@ -18,7 +18,6 @@ from fastcount.training.crops import (
     CropSampler,
     TrainingPictures,
     collate,
-    whole_picture,
 )
 from fastcount.training.fingerprint import Fingerprint, fingerprint, truth_hash
 from fastcount.training.whole_pictures import WholePictures
@@ -111,11 +110,16 @@ class PicturesModule(lightning.LightningDataModule):
             DataLoader(
                 subset,
                 batch_size=1,
-                collate_fn=whole_picture,
+                collate_fn=_alone,
                 sampler=DistributedSampler(subset, shuffle=False) if world > 1 else None,
             )
             for subset in self.validation.values()
         ]
+
+
+def _alone(samples: list[Any]) -> Any:
+    """Validation takes pictures one at a time and whole, whatever their size."""
+    return samples[0]
 
 
 def _content(dataset: CountingDataset, index: int, held_out: set[str]) -> tuple[str, str]:
