@@ -22,7 +22,7 @@ from fastcount.ops.maps import (
     refuse_gradient,
     wants_gradient,
 )
-from fastcount.ops.scalars import check_number
+from fastcount.ops.scalars import check_flag, check_number
 
 # As in csrc/math/focal_loss.h.
 _BINARY, _HEATMAP, _MASK = 0, 1, 2
@@ -206,7 +206,7 @@ def _focal(
         mask,
         form,
         _POLY[poly],
-        from_logits,
+        check_flag(from_logits, "from_logits"),
         check_number(alpha, "alpha"),
         check_number(beta, "beta", least=0.0),
         check_number(gamma, "gamma", least=0.0),

@@ -19,7 +19,7 @@ from fastcount.ops.points import (
     flatten_points,
     flatten_sigma,
 )
-from fastcount.ops.scalars import check_whole
+from fastcount.ops.scalars import check_flag, check_whole
 
 _REDUCTIONS = ("max", "sum")
 
@@ -108,6 +108,7 @@ def gaussian_heatmap(
     check_whole(num_classes, "num_classes", 1)
     if reduce not in _REDUCTIONS:
         raise ValueError(f"reduce must be one of {_REDUCTIONS}, got {reduce!r}")
+    check_flag(round_centers, "round_centers")
     sets = flatten_points(points)
     heatmap: Tensor = torch.ops.fastcount.gaussian_heatmap(
         sets.points.to(torch.float64),

@@ -1,4 +1,4 @@
-"""Numbers among an operator's arguments, checked."""
+"""Numbers and switches among an operator's arguments, checked."""
 
 from __future__ import annotations
 
@@ -41,3 +41,10 @@ def check_window(kernel_size: int) -> None:
         raise TypeError(f"kernel_size must be a whole number, got {kernel_size!r}")
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
+
+
+def check_flag(value: bool, name: str) -> bool:
+    """True or False, no stand-in for one."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value

@@ -76,6 +76,7 @@ def test_gradient_of_the_target_raises(name: str) -> None:
         ({"eps": 0.5}, ValueError, "eps must be below"),
         ({"normalizer": 0}, ValueError, "normalizer must be positive"),
         ({"normalizer": torch.ones(())}, TypeError, "normalizer must be a number"),
+        ({"from_logits": "no"}, TypeError, "from_logits must be True or False"),
         ({"reduction": "mean"}, ValueError, "reduction must be one of"),
     ],
 )

@@ -177,6 +177,7 @@ def test_empty_sets() -> None:
         ({"labels": torch.tensor([0.0, 1.0]), "num_classes": 2}, TypeError, "whole numbers"),
         ({"labels": torch.tensor([0]), "num_classes": 2}, ValueError, r"shape \(2,\)"),
         ({"labels": [torch.tensor([0, 1])], "num_classes": 2}, TypeError, "as the points do"),
+        ({"round_centers": "no"}, TypeError, "round_centers must be True or False"),
         ({"reduce": "mean"}, ValueError, "reduce must be one of"),
         ({"sigma": -1.0}, ValueError, "sigma must be positive"),
     ],
