@@ -140,10 +140,10 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
 # What has a least value, and what it must stay below.
 _LEAST = {
     **dict.fromkeys(("batch_size", "steps", "validate_every", "devices"), 1),
-    **dict.fromkeys(("warmup", "workers", "validation", "ema", "momentum"), 0),
+    **dict.fromkeys(("warmup", "workers", "validation", "ema", "momentum", "seed"), 0),
     **dict.fromkeys(("lr", "backbone_lr", "weight_decay", "gradient_clip"), 0),
 }
-_BELOW = {"validation": 1, "ema": 1, "momentum": 1}
+_BELOW = {"validation": 1, "ema": 1, "momentum": 1, "seed": 2**32}
 
 
 def _check(config: Config, where: str) -> None:

@@ -63,6 +63,8 @@ def test_environment_variables_are_expanded(write, monkeypatch) -> None:
         ("batch_size: 0", "batch_size must be at least 1, got 0"),
         ("validation: 1.0", "validation must be below 1"),
         ("validation: 0", "validation must be above 0, got 0.0; to train on all pictures, give"),
+        ("seed: -1", "seed must be at least 0, got -1"),
+        ("seed: 4294967296", "seed must be below 4294967296"),
         ("crop: [0, 64]", "crop must be at least 1 pixel"),
         ("sigma_knn: {k: 3}", "sigma_knn: the key 'beta' is missing"),
         ("sigma_knn: {k: 3, beta: 0.3, low: 0}", "low and lone > 0"),
