@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,10 +54,10 @@ def targets(
     from fastcount.data import open_dataset
     from fastcount.files import atomic_write
 
-    if sigma is not None and not sigma > 0:
-        leave(f"--sigma {sigma}: must be positive", WRONG_USAGE)
-    if not beta > 0:
-        leave(f"--beta {beta}: must be positive", WRONG_USAGE)
+    if sigma is not None and not 0 < sigma < math.inf:
+        leave(f"--sigma {sigma}: must be positive and finite", WRONG_USAGE)
+    if not 0 < beta < math.inf:
+        leave(f"--beta {beta}: must be positive and finite", WRONG_USAGE)
     try:
         data = open_dataset(dataset)
     except (ValueError, OSError) as error:
