@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastcount.cli.inputs import expand
-from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_table, say
+from fastcount.cli.messages import (
+    FAILED,
+    WRONG_USAGE,
+    check_writable,
+    leave,
+    print_table,
+    say,
+)
 from fastcount.cli.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -102,6 +109,7 @@ def export(
         shown, calibration = _divided(calibration)
     else:
         shown = _samples()
+    check_writable(out, f"--out {out}")
     for form in formats:
         _export(form, model, out, shown, calibration, options)
 

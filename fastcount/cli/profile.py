@@ -31,6 +31,8 @@ def profile(
         result = _profile(_model(model), sides)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
+    except RuntimeError as error:  # of PyTorch, where so many pixels have no number
+        leave(f"--size {size}: {error}", WRONG_USAGE)
     if result.left_out:
         say(
             f"{result.left_out:,} parameters belong to layers that are not in the sum: they run on "

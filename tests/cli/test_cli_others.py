@@ -116,7 +116,12 @@ def test_profile(run_json, run, model_file: str) -> None:
     code, out, _ = run("profile", model_file, "--size", "64x64")
     assert code == 0
     assert "million MACs" in out
-    for arguments in (("mcnn", "--size", "64"), ("nobody",), ("density_fpn", "--size", "33x64")):
+    for arguments in (
+        ("mcnn", "--size", "64"),
+        ("nobody",),
+        ("density_fpn", "--size", "33x64"),
+        ("mcnn", "--size", "4000000000000x4000000000"),
+    ):
         code, out, err = run("profile", *arguments)
         assert (code, out) == (2, "")
         assert err

@@ -139,6 +139,17 @@ def test_wrong_usage(
     assert told in capsys.readouterr().err
 
 
+def test_nothing_is_exported_where_nothing_can_be_written(
+    model_file: str, picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file/deploy")
+    assert main(["export", model_file, "--onnx", "--pictures", picture, "--out", out]) == 2
+    printed, told = capsys.readouterr()
+    assert printed == ""
+    assert f"--out {out}: cannot be written" in told
+
+
 def test_no_such_model(picture: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "crwod", "--onnx", "--pictures", picture]) == 2
     assert "no model is called 'crwod'" in capsys.readouterr().err
