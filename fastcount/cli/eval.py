@@ -36,11 +36,11 @@ def evaluate(
 ) -> None:
     """Measure a model on a data set.
 
-    Prints n pictures, MAE, RMSE, NAE (over pictures that hold anything), bias (mean of predicted
-    minus true), GAME(0..3) where every picture has its true points and the model says where it
-    counts, COCO's AP, AP50 and AP75 where both have boxes, and, of a model that gives deviations,
-    the coverage: the shares of the counts within one and two of them. Each picture is read once
-    and counted in tiles, so memory does not grow.
+    Prints n pictures, MAE, RMSE, MSE, NAE (over pictures that hold anything), bias (mean of
+    predicted minus true), GAME(0..3) where every picture has its true points and the model says
+    where it counts, COCO's AP, AP50 and AP75 where both have boxes, and, of a model that gives
+    deviations, the coverage: the shares of the counts within one and two of them. Each picture is
+    read once and counted in tiles, so memory does not grow.
     Exit status: 0 done, 1 some pictures failed or Ctrl-C came before them (the rest are measured),
     2 wrong usage.
     """
