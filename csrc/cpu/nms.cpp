@@ -27,7 +27,9 @@ class Grid {
       right = std::max(right, box.x2), bottom = std::max(bottom, box.y2);
       sides += std::max(0.0, 0.5 * (double(box.x2) - box.x1 + double(box.y2) - box.y1));
     }
-    const double width = double(right) - left_, height = double(bottom) - top_;
+    // Below 0 where all boxes are inside out, which are not put into cells.
+    const double width = std::max(0.0, double(right) - left_);
+    const double height = std::max(0.0, double(bottom) - top_);
     const auto number = static_cast<double>(count);
     side_ = std::max({sides / number, std::sqrt(width) * std::sqrt(height / number) / 2,
                       std::max(width, height) / (4 * number), 1e-30});

@@ -131,6 +131,24 @@ def test_boxes_left_are_those_of_torchvision(number: int, kind: Any) -> None:
         np.testing.assert_array_equal(found, expected.numpy())
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        [[10, 0, 0, 10]],
+        [[10, 0, 0, 0]],
+        [[9, 40, 2, 0], [30, 7, 20, 9]],
+        [[9, 0, 2, 8], [0, 1, 3, 4]],
+    ],
+)
+def test_boxes_inside_out_stay_whatever_lies_beside_them(
+    boxes: list[list[float]], kind: Any
+) -> None:
+    turned = np.array(boxes, kind)
+    found = native.nms(turned, np.ones(len(turned), kind), None, 0.5)
+    np.testing.assert_array_equal(found, np.arange(len(turned)))
+
+
 def test_classes_do_not_suppress_each_other() -> None:
     torch = pytest.importorskip("torch")
     batched_nms = pytest.importorskip("torchvision.ops").batched_nms
