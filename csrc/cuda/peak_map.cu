@@ -5,6 +5,7 @@
 // a ninth more rows were read than are used; not since).
 #include "cuda/peak_map.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "cuda/peak_key.h"
@@ -114,9 +115,10 @@ cudaError_t peak_map(Number number, const void* maps, const void* values, std::i
                  : LAUNCH((keep_among_eight<T, false>), blocks, kRowThreads, 0, stream, from, kept,
                           count, shape, to);
     }
+    const std::int64_t reach = std::min(radius, std::max(height, width));  // beyond it is no map
     return LAUNCH(keep_peaks<T>, blocks_across(total, kThreads), kThreads, 0, stream,
                   static_cast<const T*>(maps), static_cast<const T*>(values), total, height, width,
-                  radius, static_cast<T*>(out));
+                  reach, static_cast<T*>(out));
   });
 }
 

@@ -41,6 +41,14 @@ def test_peak_map_by_hand(device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("radius", [20, 2**31, 2**63 - 1])
+def test_windows_far_beyond_the_border_hold_the_map(device: str, radius: int) -> None:
+    maps = noise(1, 2, 9, 7).to(device)
+    greatest = maps.flatten(2).amax(2)[..., None, None]
+    assert torch.equal(peak_map(maps, radius=radius), torch.where(maps == greatest, maps, 0.0))
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_gradient_passes_at_the_peaks(device: str) -> None:
     maps = noise(2, 2, 6, 7).double().to(device).requires_grad_()
     assert torch.autograd.gradcheck(lambda m: peak_map(m), maps, eps=1e-7)
