@@ -10,6 +10,21 @@
 
 namespace fastcount::cpu {
 
+// How maps are cut into strips of rows that are searched by themselves: tall enough that the rows
+// looked at on either side are few beside the strip's own. The map has pixels.
+struct PeakStrips {
+  explicit PeakStrips(const PeakRule& rule)
+      : rows(std::min(rule.height,
+                      std::max({std::int64_t{16}, 4 * std::min(rule.radius, rule.height),
+                                32768 / rule.width}))),
+        of_map((rule.height - 1) / rows + 1),
+        grain(65536 / (rows * rule.width) + 1) {}
+
+  std::int64_t rows;    // of a strip; the last of a map may have fewer
+  std::int64_t of_map;  // strips
+  std::int64_t grain;   // strips worth another thread
+};
+
 template <typename T>
 using PeaksOfMaps = std::vector<std::vector<Peak<T>>>;
 
@@ -25,19 +40,16 @@ PeaksOfMaps<T> peaks_of_maps(const T* values, std::int64_t maps, const PeakRule&
   PeaksOfMaps<T> found(static_cast<std::size_t>(maps));
   if (maps * pixels == 0) return found;
 
-  // Tall enough that the rows looked at on either side are few beside the strip's own.
-  const std::int64_t rows = std::min(
-      rule.height,
-      std::max({std::int64_t{16}, 4 * std::min(rule.radius, rule.height), 32768 / rule.width}));
-  const std::int64_t strips = (rule.height - 1) / rows + 1;
+  const PeakStrips cut(rule);
+  const std::int64_t strips = cut.of_map;
   PeaksOfMaps<T> parts(static_cast<std::size_t>(maps * strips));
-  const std::int64_t grain = 65536 / (rows * rule.width) + 1;
-  parallel_for(0, maps * strips, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, maps * strips, cut.grain, [&](std::int64_t begin, std::int64_t end) {
     PeakScratch<T> scratch;
     for (std::int64_t part = begin; part < end; ++part) {
-      const std::int64_t first = part % strips * rows;
-      find_strip(values + part / strips * pixels, rule, first, std::min(first + rows, rule.height),
-                 scratch, parts[static_cast<std::size_t>(part)]);
+      const std::int64_t first = part % strips * cut.rows;
+      find_strip(values + part / strips * pixels, rule, first,
+                 std::min(first + cut.rows, rule.height), scratch,
+                 parts[static_cast<std::size_t>(part)]);
     }
   });
   parallel_for(0, maps, 64, [&](std::int64_t begin, std::int64_t end) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bindings/torch/maps.h"
-#include "cpu/find_peaks.h"
+#include "cpu/peak_search.h"
 
 namespace fastcount {
 namespace {
@@ -30,18 +30,15 @@ Tensor masked(const Tensor& maps, const Tensor& values, std::int64_t radius) {
   const T* read = map.const_data_ptr<T>();
   const T* taken = value.const_data_ptr<T>();
   T* write = out.mutable_data_ptr<T>();
-  const std::int64_t rows =
-      std::min(rule.height,
-               std::max({std::int64_t{16}, 4 * std::min(radius, rule.height), 32768 / rule.width}));
-  const std::int64_t strips = (rule.height - 1) / rows + 1;
-  const std::int64_t grain = 65536 / (rows * rule.width) + 1;
-  torch::stable::parallel_for(0, count * strips, grain, [&](std::int64_t begin, std::int64_t end) {
+  const cpu::PeakStrips cut(rule);
+  const std::int64_t strips = count * cut.of_map;
+  torch::stable::parallel_for(0, strips, cut.grain, [&](std::int64_t begin, std::int64_t end) {
     cpu::PeakScratch<T> scratch;
     std::vector<cpu::Peak<T>> peaks;
     for (std::int64_t part = begin; part < end; ++part) {
-      const std::int64_t start = part / strips * pixels;
-      const std::int64_t first = part % strips * rows;
-      const std::int64_t last = std::min(first + rows, rule.height);
+      const std::int64_t start = part / cut.of_map * pixels;
+      const std::int64_t first = part % cut.of_map * cut.rows;
+      const std::int64_t last = std::min(first + cut.rows, rule.height);
       peaks.clear();
       cpu::find_strip(read + start, rule, first, last, scratch, peaks);
       std::fill(write + start + first * rule.width, write + start + last * rule.width, T(0));
