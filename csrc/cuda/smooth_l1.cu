@@ -69,11 +69,6 @@ __global__ void __launch_bounds__(kMapThreads)
   }
 }
 
-template <typename C>
-SmoothL1Weights<C> weights_of(double weight) {
-  return {static_cast<C>(1.0 - weight), static_cast<C>(weight)};
-}
-
 template <typename T>
 cudaError_t run(const SmoothL1Maps& maps, bool values, void* loss, SumPair* scratch,
                 cudaStream_t stream) {
@@ -82,9 +77,10 @@ cudaError_t run(const SmoothL1Maps& maps, bool values, void* loss, SumPair* scra
   C* results = static_cast<C*>(loss);
   C* of_pixels = values ? results : nullptr;
   SumPair* sums = values ? nullptr : scratch;
-  const cudaError_t error = LAUNCH(
-      (smooth_l1_kernel<T>), blocks, kMapThreads, 0, stream, static_cast<const T*>(maps.pred),
-      static_cast<const C*>(maps.target), maps.count, weights_of<C>(maps.weight), of_pixels, sums);
+  const cudaError_t error =
+      LAUNCH((smooth_l1_kernel<T>), blocks, kMapThreads, 0, stream,
+             static_cast<const T*>(maps.pred), static_cast<const C*>(maps.target), maps.count,
+             make_smooth_l1_weights<C>(maps.weight), of_pixels, sums);
   if (error != cudaSuccess || values) return error;
   return LAUNCH((total_kernel<C>), 1, kMapThreads, 0, stream, scratch, static_cast<int>(blocks),
                 results);
@@ -108,8 +104,8 @@ cudaError_t smooth_l1_backward(const SmoothL1Maps& maps, const void* grads, bool
     using C = compute_t<T>;
     return LAUNCH((derivative_kernel<T>), map_blocks(maps.count), kMapThreads, 0, stream,
                   static_cast<const C*>(grads), single, static_cast<const T*>(maps.pred),
-                  static_cast<const C*>(maps.target), maps.count, weights_of<C>(maps.weight),
-                  static_cast<T*>(out));
+                  static_cast<const C*>(maps.target), maps.count,
+                  make_smooth_l1_weights<C>(maps.weight), static_cast<T*>(out));
   });
 }
 

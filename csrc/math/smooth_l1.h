@@ -14,6 +14,12 @@ struct SmoothL1Weights {
   T other;     // w
 };
 
+// For the host. `weight` is w.
+template <typename T>
+inline SmoothL1Weights<T> make_smooth_l1_weights(double weight) {
+  return {static_cast<T>(1.0 - weight), static_cast<T>(weight)};
+}
+
 // Its derivative before the weight: e held to [-1, 1]. NaN stays.
 template <typename T>
 FASTCOUNT_HD T smooth_l1_slope(T error) {

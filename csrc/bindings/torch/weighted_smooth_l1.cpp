@@ -19,11 +19,6 @@ using torch::stable::Tensor;
 constexpr std::int64_t kTask = 65536;
 
 template <typename T>
-SmoothL1Weights<T> weights_of(double weight) {
-  return {static_cast<T>(1.0 - weight), static_cast<T>(weight)};
-}
-
-template <typename T>
 Tensor forward(const Tensor& pred, const Tensor& target, double weight, bool reduce) {
   const std::int64_t total = pred.numel();
   const std::int64_t tasks = (total + kTask - 1) / kTask;
@@ -36,7 +31,7 @@ Tensor forward(const Tensor& pred, const Tensor& target, double weight, bool red
     for (std::int64_t task = first; task < last; ++task) {
       const std::int64_t begin = task * kTask;
       sums[static_cast<std::size_t>(task)] =
-          cpu::smooth_l1(predictions + begin, targets + begin, weights_of<T>(weight),
+          cpu::smooth_l1(predictions + begin, targets + begin, make_smooth_l1_weights<T>(weight),
                          std::min(kTask, total - begin), reduce ? nullptr : losses + begin);
     }
   });
@@ -67,7 +62,8 @@ Tensor backward(const Tensor& grad, const Tensor& pred, const Tensor& target, do
   T* to = out.mutable_data_ptr<T>();
   torch::stable::parallel_for(0, pred.numel(), kTask, [&](std::int64_t first, std::int64_t last) {
     cpu::smooth_l1_backward(single ? grads : grads + first, single, predictions + first,
-                            targets + first, weights_of<T>(weight), last - first, to + first);
+                            targets + first, make_smooth_l1_weights<T>(weight), last - first,
+                            to + first);
   });
   return out;
 }
