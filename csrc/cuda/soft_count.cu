@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cuda/block_sum.h"
 #include "cuda/soft_count_3x3.h"
 #include "cuda/wide.h"
 #include "math/soft_count.h"
@@ -151,17 +152,6 @@ __device__ __forceinline__ Split<Value> split(Value p, Value greatest, Value by_
   return {by_output * slope * slopes.by_value, by_output * slope * slopes.by_greatest};
 }
 
-// Sum over the block, for thread 0, always added in the same order.
-__device__ __forceinline__ double block_total(double value) {
-  __shared__ double warps[kThreads / 32];
-  for (int step = 16; step > 0; step /= 2) value += __shfl_down_sync(0xFFFFFFFFu, value, step);
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = value;
-  __syncthreads();
-  double total = 0.0;
-  for (double each : warps) total += each;
-  return total;
-}
-
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     forward(const T* heatmap, Shape shape, SoftCountRule<compute_t<T>> rule, bool detect, T* out,
@@ -195,7 +185,7 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   store_tile(results, shape, top, left, out + start);
   if (partial == nullptr) return;  // all threads alike
-  sum = block_total(sum);
+  sum = block_sum<kThreads>({sum, 0.0}).first;
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
@@ -205,7 +195,7 @@ __global__ void __launch_bounds__(kThreads) add_tiles(const double* partial, int
   for (int i = static_cast<int>(threadIdx.x); i < tiles; i += kThreads) {
     sum += partial[static_cast<std::int64_t>(blockIdx.x) * tiles + i];
   }
-  sum = block_total(sum);
+  sum = block_sum<kThreads>({sum, 0.0}).first;
   if (threadIdx.x == 0) sums[blockIdx.x] = from_compute<T>(static_cast<compute_t<T>>(sum));
 }
 
@@ -332,12 +322,6 @@ Shape shape_of(const SoftMaps& maps) {
           static_cast<int>((maps.height + kTileHeight - 1) / kTileHeight)};
 }
 
-template <typename Value>
-SoftCountRule<Value> rule_of(const SoftMaps& maps) {
-  return {static_cast<Value>(maps.beta), static_cast<Value>(maps.steepness),
-          static_cast<Value>(maps.threshold)};
-}
-
 }  // namespace
 
 std::int64_t SoftMaps::tiles() const {
@@ -359,7 +343,7 @@ cudaError_t soft_forward(const SoftMaps& maps, void* out, double* partial, void*
         maps.radius == 1
             ? soft_forward_3x3(maps, out, sums_of_tiles, stream)
             : LAUNCH(forward<T>, blocks_across(maps.maps * tiles), kThreads, tile_bytes<T>(margin),
-                     stream, static_cast<const T*>(maps.heatmap), shape, rule_of<Value>(maps),
+                     stream, static_cast<const T*>(maps.heatmap), shape, maps.rule<Value>(),
                      maps.detect, static_cast<T*>(out), sums_of_tiles);
     if (error != cudaSuccess || sums == nullptr) return error;
     return LAUNCH(add_tiles<T>, blocks_across(maps.maps), kThreads, 0, stream, partial, tiles,
@@ -383,7 +367,7 @@ cudaError_t soft_backward(const SoftMaps& maps, const void* grad, const void* gr
     using Value = compute_t<T>;
     const auto* heatmap = static_cast<const T*>(maps.heatmap);
     const Gradients<T> gradients{static_cast<const T*>(grad), static_cast<const T*>(grad_sum)};
-    const SoftCountRule<Value> rule = rule_of<Value>(maps);
+    const SoftCountRule<Value> rule = maps.rule<Value>();
     if (shape.radius <= kMostMargin) {
       // No more than every GPU gives without being asked, the results' own included.
       static_assert(backward_bytes<T>(kMostMargin) + sizeof(Wide<T>) * kResults<T> <= 48 * 1024);

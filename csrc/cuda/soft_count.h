@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/number.h"
+#include "math/soft_count.h"
 
 namespace fastcount::cuda {
 
@@ -20,6 +21,11 @@ struct SoftMaps {
   double threshold;
 
   std::int64_t tiles() const;  // of one map; each leaves one sum
+
+  template <typename Value>
+  SoftCountRule<Value> rule() const {
+    return {static_cast<Value>(beta), static_cast<Value>(steepness), static_cast<Value>(threshold)};
+  }
 };
 
 // out [maps, height, width]. With `sums` [maps], of the same type, also each map's sum; then

@@ -214,12 +214,6 @@ MapShape shape_of(const SoftMaps& maps) {
   return {static_cast<int>(maps.height), static_cast<int>(maps.width)};
 }
 
-template <typename Value>
-SoftCountRule<Value> rule_of(const SoftMaps& maps) {
-  return {static_cast<Value>(maps.beta), static_cast<Value>(maps.steepness),
-          static_cast<Value>(maps.threshold)};
-}
-
 }  // namespace
 
 std::int64_t soft_walks_3x3(const SoftMaps& maps) {
@@ -233,7 +227,7 @@ cudaError_t soft_forward_3x3(const SoftMaps& maps, void* out, double* partial,
   return visit_number(maps.number, [&](auto zero) -> cudaError_t {
     using T = decltype(zero);
     const auto* heatmap = static_cast<const T*>(maps.heatmap);
-    const SoftCountRule<compute_t<T>> rule = rule_of<compute_t<T>>(maps);
+    const SoftCountRule<compute_t<T>> rule = maps.rule<compute_t<T>>();
     auto* to = static_cast<T*>(out);
     return rows_aligned<T>(heatmap, maps.width) && rows_aligned<T>(out, maps.width)
                ? LAUNCH((forward<T, true>), blocks, kRowThreads, 0, stream, heatmap, maps.maps,
@@ -255,7 +249,7 @@ cudaError_t soft_backward_3x3(const SoftMaps& maps, const void* grad, const void
     const auto run = [&](auto kernel) {
       return LAUNCH(kernel, blocks_across(maps.maps * walks, kRowWarps), kRowThreads, 0, stream,
                     heatmap, by_pixel, static_cast<const T*>(grad_sum), maps.maps, shape_of(maps),
-                    rule_of<compute_t<T>>(maps), maps.detect, static_cast<T*>(out));
+                    maps.rule<compute_t<T>>(), maps.detect, static_cast<T*>(out));
     };
     if (by_pixel == nullptr) {
       return aligned ? run(&backward<T, true, false>) : run(&backward<T, false, false>);
