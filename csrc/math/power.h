@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "math/exponential.h"
 #include "math/host_device.h"
 #include "math/logarithm.h"
-#include "math/sigmoid.h"
 
 namespace fastcount {
 
