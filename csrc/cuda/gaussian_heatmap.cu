@@ -34,8 +34,7 @@ struct HeatmapPoint {
   }
   __device__ __forceinline__ T weight(int at, int first, int last, int cell, T fraction) const {
     if (at < first || at > last) return T(0);
-    const T offset = static_cast<T>(at - cell) - fraction;
-    return exp(-offset * offset * rate);
+    return heatmap_weight(static_cast<T>(at - cell) - fraction, rate);
   }
 };
 

@@ -22,7 +22,8 @@ FASTCOUNT_HD HeatmapCentre heatmap_centre(double pixel, std::int64_t stride, std
 }
 
 // exp(-offset^2 / (2 sigma^2)), `offset` in cells.
-FASTCOUNT_HD double heatmap_weight(double offset, double rate) {
+template <typename T>
+FASTCOUNT_HD T heatmap_weight(T offset, T rate) {
   return exp_nonpositive(-offset * offset * rate);
 }
 
