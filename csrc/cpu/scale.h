@@ -10,8 +10,11 @@
 
 namespace fastcount::cpu {
 
-// out[i] = slopes[i] * (scale * grads[i]); grads may be null: all 1.
+// out[i] = slopes[i] * (factor * grads[i]); grads may be null: all 1. `out` is none of the two.
 template <typename T>
-void scale(const T* slopes, const T* grads, T scale, std::int64_t count, T* out);
+void scale(const T* slopes, const T* grads, T factor, std::int64_t count, T* out);
+
+void scale_in_place(float* values, float factor, std::int64_t count);
+void scale_in_place(double* values, double factor, std::int64_t count);
 
 }  // namespace fastcount::cpu

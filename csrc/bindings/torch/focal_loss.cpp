@@ -59,7 +59,7 @@ std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& pred, const Tensor& tar
     *losses = static_cast<T>(factor * sum.loss);
   } else {
     torch::stable::parallel_for(0, total, kTask, [&](std::int64_t first, std::int64_t last) {
-      cpu::scale<T>(losses + first, nullptr, static_cast<T>(factor), last - first, losses + first);
+      cpu::scale_in_place(losses + first, static_cast<T>(factor), last - first);
     });
   }
   return {loss, weight, slope};
