@@ -199,17 +199,17 @@ void soft_count_gradient_rows(const T* map, const MapShape& shape, const SoftCou
     scratch.chosen.assign(static_cast<std::size_t>(width), -1);
     Neighbour<T>* chosen = scratch.chosen.data();
     for_each_shift(shape, y,
-                   [&](std::int64_t shift, std::int64_t row, std::int64_t dx, std::int64_t from,
+                   [&](std::int64_t shift, std::int64_t there, std::int64_t dx, std::int64_t from,
                        std::int64_t to) {
-                     choose_row(map + row * width + from + dx, greatest + from, to - from,
+                     choose_row(map + there * width + from + dx, greatest + from, to - from,
                                 static_cast<Neighbour<T>>(shift), chosen + from);
                    });
     for_each_shift(shape, y,
-                   [&](std::int64_t shift, std::int64_t row, std::int64_t dx, std::int64_t from,
+                   [&](std::int64_t shift, std::int64_t there, std::int64_t dx, std::int64_t from,
                        std::int64_t to) {
-                     if (row < first || row >= last) return;
+                     if (there < first || there >= last) return;
                      pass_row(scratch.passed.data() + from, chosen + from, to - from,
-                              static_cast<Neighbour<T>>(shift), out + row * width + from + dx);
+                              static_cast<Neighbour<T>>(shift), out + there * width + from + dx);
                    });
   }
 }

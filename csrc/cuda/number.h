@@ -1,6 +1,8 @@
 // The number types of tensors, and in which type a kernel computes with them.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/launch.h"
 
 namespace fastcount::cuda {

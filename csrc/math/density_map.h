@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "math/exponential.h"
+#include "math/host_device.h"
 
 namespace fastcount {
 

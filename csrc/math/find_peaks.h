@@ -9,8 +9,8 @@
 
 namespace fastcount {
 
-// Integers in the order of the floating-point numbers: -0 equals 0, -inf is above `kAbsent`, which
-// stands for NaN and for what lies outside the map. Comparing them needs no thought for NaN.
+// Integers in the order of the floating-point numbers: -0 equals 0, -inf is above `absent_key`,
+// which stands for NaN and for what lies outside the map. Comparing them needs no thought for NaN.
 template <typename T>
 struct OrderedValue;
 

@@ -74,7 +74,7 @@ struct FocalTarget {
 template <typename T>
 FASTCOUNT_HD FocalTarget<T> focal_target(FocalForm form, T t, bool in_mask) {
   const bool valid = (t >= T(0)) & (t <= T(1));
-  const T wrong = T(0) / T(0);
+  const T wrong = std::numeric_limits<T>::quiet_NaN();
   if (form == FocalForm::kMask) {
     const T goal = in_mask ? t : T(0);
     return {valid ? goal : wrong, in_mask ? t : T(1)};
