@@ -9,13 +9,13 @@ is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from devices import DEVICES, finished
 from floors import window_cells
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -24,7 +24,6 @@ from fastcount import ops
 SIZE = (768, 1024)
 SIGMA = 15.0
 STRIDES = (8, 16, 32, 64, 128)
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 def make_points(device: str = "cpu") -> torch.Tensor:
@@ -40,16 +39,11 @@ def make_deltas() -> np.ndarray[Any, np.dtype[np.float32]]:
     return deltas
 
 
-def finished(work: Callable[[], object], device: str) -> Callable[[], object]:
-    if device == "cpu":
-        return work
-
-    def wait() -> object:
-        result = work()
-        torch.cuda.synchronize()
-        return result
-
-    return wait
+def assert_is_ours(filtered: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+    """The filters leave what lies outside the picture in the sum, and know whole pixels only."""
+    points = make_points().round().clamp(min=0)
+    ours = ops.density_map(points, SIZE, sigma=SIGMA, border="clip")[0, 0]
+    torch.testing.assert_close(torch.from_numpy(filtered), ours, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.benchmark(group="density_map")
@@ -66,7 +60,9 @@ def test_fastcount(benchmark: BenchmarkFixture, device: str) -> None:
 def test_scipy(benchmark: BenchmarkFixture) -> None:
     ndimage = pytest.importorskip("scipy.ndimage")
     deltas = make_deltas()
-    benchmark(lambda: ndimage.gaussian_filter(deltas, SIGMA, mode="constant", truncate=3.0))
+    assert_is_ours(
+        benchmark(lambda: ndimage.gaussian_filter(deltas, SIGMA, mode="constant", truncate=3.0))
+    )
 
 
 @pytest.mark.benchmark(group="density_map")
@@ -74,7 +70,8 @@ def test_opencv(benchmark: BenchmarkFixture) -> None:
     cv2 = pytest.importorskip("cv2")
     cv2.setNumThreads(torch.get_num_threads())
     deltas = make_deltas()
-    benchmark(lambda: cv2.GaussianBlur(deltas, (91, 91), SIGMA, borderType=cv2.BORDER_CONSTANT))
+    border = cv2.BORDER_CONSTANT
+    assert_is_ours(benchmark(lambda: cv2.GaussianBlur(deltas, (91, 91), SIGMA, borderType=border)))
 
 
 @pytest.mark.benchmark(group="density_pyramid")
@@ -104,4 +101,6 @@ def test_pyramid_by_pooling(benchmark: BenchmarkFixture, device: str) -> None:
             levels.append(F.avg_pool2d(levels[-1], 2, ceil_mode=True) * 4.0)
         return levels
 
-    benchmark(finished(pooled, device))
+    ours = ops.density_pyramid(points, SIZE, sigma=SIGMA, strides=STRIDES)
+    for level, own in zip(benchmark(finished(pooled, device)), ours, strict=True):
+        torch.testing.assert_close(level, own, rtol=1e-4, atol=1e-6)
