@@ -15,11 +15,9 @@ from PIL import Image
 
 from fastcount.runtime import find_peaks, letterbox, native
 
-RANDOM = np.random.default_rng(0)
-
 
 def picture(height: int, width: int) -> NDArray[np.uint8]:
-    return RANDOM.integers(0, 256, (height, width, 3), np.uint8)
+    return np.random.default_rng((height, width)).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def scaled(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -42,8 +40,9 @@ def test_scaling_in_proportion_gives_pillows_pixels(zoom: float) -> None:
 
 
 def test_any_scaling_is_pillows_within_one() -> None:
+    random = np.random.default_rng(0)
     for _ in range(60):
-        height, width, *size = map(int, RANDOM.integers(1, 150, 4))
+        height, width, *size = map(int, random.integers(1, 150, 4))
         pixels = picture(height, width)
         found = scaled(pixels, (size[0], size[1]))
         assert np.abs(found - by_pillow(pixels, (size[0], size[1]))).max() <= 1
@@ -92,7 +91,8 @@ def test_peaks_are_those_of_the_operator(kind: Any) -> None:
     torch = pytest.importorskip("torch")
     from fastcount import ops
 
-    scores = RANDOM.integers(-4, 40, (2, 3, 70, 45)).astype(kind) / 32  # many ties
+    random = np.random.default_rng(0)
+    scores = random.integers(-4, 40, (2, 3, 70, 45)).astype(kind) / 32  # many ties
     scores[0, 0, 5, 6:9] = np.nan, np.inf, -np.inf
     for options in (
         {"kernel_size": 3},
@@ -110,8 +110,9 @@ def test_peaks_are_those_of_the_operator(kind: Any) -> None:
 
 
 def some_boxes(number: int, kind: Any) -> NDArray[Any]:
-    corners = RANDOM.integers(0, 120, (number, 2)).astype(kind)
-    sides = RANDOM.integers(0, 30, (number, 2)).astype(kind)
+    random = np.random.default_rng(number)
+    corners = random.integers(0, 120, (number, 2)).astype(kind)
+    sides = random.integers(0, 30, (number, 2)).astype(kind)
     boxes = np.concatenate([corners, corners + sides], axis=1)
     boxes[::50, 2:] = 400.0  # a few that cover all
     boxes[7::90] = boxes[7::90][:, [2, 3, 0, 1]]  # and some inside out
@@ -124,7 +125,7 @@ def test_boxes_left_are_those_of_torchvision(number: int, kind: Any) -> None:
     torch = pytest.importorskip("torch")
     nms = pytest.importorskip("torchvision.ops").nms
     boxes = some_boxes(number, kind)
-    scores = RANDOM.integers(0, 60, number).astype(kind)  # ties
+    scores = np.random.default_rng(1).integers(0, 60, number).astype(kind)  # ties
     for threshold in (0.0, 0.3, 0.5, 1.0):
         expected = nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold)
         found = native.nms(boxes, scores, None, threshold)
@@ -153,8 +154,9 @@ def test_classes_do_not_suppress_each_other() -> None:
     torch = pytest.importorskip("torch")
     batched_nms = pytest.importorskip("torchvision.ops").batched_nms
     boxes = some_boxes(900, np.float32)
-    scores = RANDOM.permutation(900).astype(np.float32)
-    labels = RANDOM.integers(0, 3, 900)
+    random = np.random.default_rng(1)
+    scores = random.permutation(900).astype(np.float32)
+    labels = random.integers(0, 3, 900)
     found = native.nms(boxes, scores, labels, 0.4)
     expected = batched_nms(*map(torch.from_numpy, (boxes, scores, labels)), 0.4)
     np.testing.assert_array_equal(found, expected.numpy())
@@ -163,7 +165,7 @@ def test_classes_do_not_suppress_each_other() -> None:
 
 
 def test_a_core_is_placed_and_summed() -> None:
-    tile = RANDOM.random((50, 33), np.float32)
+    tile = np.random.default_rng(0).random((50, 33), np.float32)
     cells = np.full((60, 60), -1, np.float32)
     found, kept = native.place_core(tile, (3, 40, 5, 30), cells, (20, 31))
     np.testing.assert_array_equal(cells[20:57, 31:56], tile[3:40, 5:30])
