@@ -26,8 +26,7 @@ using torch::stable::Tensor;
 PeakRule check_rule(const Tensor& scores, std::int64_t kernel_size, double threshold, bool smooth,
                     std::int64_t max_peaks) {
   STD_TORCH_CHECK(scores.dim() == 4, "scores must have shape (B, C, H, W)");
-  STD_TORCH_CHECK(kernel_size >= 1 && kernel_size % 2 == 1, "kernel_size must be odd, got ",
-                  kernel_size);
+  check_kernel_size(kernel_size);
   STD_TORCH_CHECK(threshold == threshold, "threshold must not be NaN");
   STD_TORCH_CHECK(max_peaks >= 1, "max_peaks must be at least 1, got ", max_peaks);
   check_pixels(scores);

@@ -1,4 +1,4 @@
-// Checks and conversions of map-shaped inputs shared by the loss bindings.
+// Checks and conversions of map-shaped inputs shared by the bindings of both devices.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "bindings/torch/devices.h"
 
@@ -32,6 +33,33 @@ inline void check_pixels(const torch::stable::Tensor& maps) {
   const std::int64_t width = maps.size(3);
   STD_TORCH_CHECK(height == 0 || width == 0 || (width <= kMost && height <= kMost / width),
                   "a map must have fewer than 2^31 pixels, got ", height, " x ", width);
+}
+
+inline void check_kernel_size(std::int64_t kernel_size) {
+  STD_TORCH_CHECK(kernel_size >= 1 && kernel_size % 2 == 1, "kernel_size must be odd, got ",
+                  kernel_size);
+}
+
+// A gradient by an output that has the first `dims` sides of `heatmap` (B, C, H, W); or none.
+inline void check_grad(const std::optional<torch::stable::Tensor>& grad,
+                       const torch::stable::Tensor& heatmap, std::int64_t dims) {
+  if (!grad) return;
+  check_same_device(*grad, "a gradient", heatmap, "heatmap");
+  bool same = grad->dim() == dims && grad->scalar_type() == heatmap.scalar_type();
+  for (std::int64_t i = 0; same && i < dims; ++i) same = grad->size(i) == heatmap.size(i);
+  STD_TORCH_CHECK(same, "a gradient must have the shape and dtype of its output");
+}
+
+// `peaks` (B, C, H, W) and how many to keep of each map, `counts` (B, C).
+inline void check_top_peaks(const torch::stable::Tensor& peaks,
+                            const torch::stable::Tensor& counts) {
+  STD_TORCH_CHECK(peaks.dim() == 4, "peaks must have shape (B, C, H, W)");
+  STD_TORCH_CHECK(
+      counts.dim() == 2 && counts.size(0) == peaks.size(0) && counts.size(1) == peaks.size(1),
+      "counts must have shape (B, C), one for each map");
+  STD_TORCH_CHECK(counts.scalar_type() == torch::headeronly::ScalarType::Long,
+                  "counts must be int64");
+  check_same_device(counts, "counts", peaks, "peaks");
 }
 
 // The type to compute in: double for double, float for every smaller floating-point type.

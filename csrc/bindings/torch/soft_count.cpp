@@ -25,8 +25,7 @@ MapShape check_maps(const Tensor& maps, std::int64_t kernel_size) {
   STD_TORCH_CHECK(
       maps.scalar_type() == ScalarType::Float || maps.scalar_type() == ScalarType::Double,
       "heatmap must be float32 or float64");
-  STD_TORCH_CHECK(kernel_size >= 1 && kernel_size % 2 == 1, "kernel_size must be odd, got ",
-                  kernel_size);
+  check_kernel_size(kernel_size);
   return {maps.size(2), maps.size(3), kernel_size / 2};
 }
 
@@ -130,13 +129,6 @@ void check_window(const MapShape& shape) {
   STD_TORCH_CHECK(across <= cpu::kMostNeighbours && down <= cpu::kMostNeighbours / across,
                   "kernel_size ", 2 * shape.radius + 1, " makes windows of ", down, " x ", across,
                   " pixels: a gradient needs them to hold fewer than 2^31; use a smaller one");
-}
-
-void check_grad(const std::optional<Tensor>& grad, const Tensor& heatmap, std::int64_t dims) {
-  if (!grad) return;
-  bool same = grad->dim() == dims && grad->scalar_type() == heatmap.scalar_type();
-  for (std::int64_t i = 0; same && i < dims; ++i) same = grad->size(i) == heatmap.size(i);
-  STD_TORCH_CHECK(same, "a gradient must have the shape and dtype of its output");
 }
 
 Tensor spatial_softmax(const Tensor& heatmap, std::int64_t kernel_size, double beta) {

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "bindings/torch/devices.h"
+#include "bindings/torch/maps.h"
 
 namespace fastcount {
 namespace {
@@ -36,12 +36,7 @@ Tensor masked(const Tensor& peaks, const Tensor& counts) {
 }
 
 Tensor top_peaks_mask(const Tensor& peaks, const Tensor& counts) {
-  STD_TORCH_CHECK(peaks.dim() == 4, "peaks must have shape (B, C, H, W)");
-  STD_TORCH_CHECK(
-      counts.dim() == 2 && counts.size(0) == peaks.size(0) && counts.size(1) == peaks.size(1),
-      "counts must have shape (B, C), one for each map");
-  STD_TORCH_CHECK(counts.scalar_type() == ScalarType::Long, "counts must be int64");
-  check_same_device(counts, "counts", peaks, "peaks");
+  check_top_peaks(peaks, counts);
   STD_TORCH_CHECK(
       peaks.scalar_type() == ScalarType::Float || peaks.scalar_type() == ScalarType::Double,
       "peaks must be float32 or float64");

@@ -6,7 +6,6 @@
 namespace fastcount {
 namespace {
 
-using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 Tensor peak_map(const Tensor& maps, const Tensor& values, std::int64_t radius) {
@@ -31,12 +30,7 @@ Tensor peak_map(const Tensor& maps, const Tensor& values, std::int64_t radius) {
 }
 
 Tensor top_peaks_mask(const Tensor& peaks, const Tensor& counts) {
-  STD_TORCH_CHECK(peaks.dim() == 4, "peaks must have shape (B, C, H, W)");
-  STD_TORCH_CHECK(
-      counts.dim() == 2 && counts.size(0) == peaks.size(0) && counts.size(1) == peaks.size(1),
-      "counts must have shape (B, C), one for each map");
-  STD_TORCH_CHECK(counts.scalar_type() == ScalarType::Long, "counts must be int64");
-  check_same_device(counts, "counts", peaks, "peaks");
+  check_top_peaks(peaks, counts);
   const cuda::Number number = number_of(peaks, "peaks");
   const CudaContext context(peaks);
   const Tensor map = torch::stable::contiguous(peaks);

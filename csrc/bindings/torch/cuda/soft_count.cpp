@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "bindings/torch/cuda/context.h"
-#include "bindings/torch/devices.h"
+#include "bindings/torch/maps.h"
 
 namespace fastcount {
 namespace {
@@ -18,8 +18,7 @@ using torch::stable::Tensor;
 SoftMaps check_maps(const Tensor& held, std::int64_t kernel_size, bool detect, double beta,
                     double steepness, double threshold) {
   STD_TORCH_CHECK(held.dim() == 4, "heatmap must have shape (B, C, H, W)");
-  STD_TORCH_CHECK(kernel_size >= 1 && kernel_size % 2 == 1, "kernel_size must be odd, got ",
-                  kernel_size);
+  check_kernel_size(kernel_size);
   const std::int64_t height = held.size(2);
   const std::int64_t width = held.size(3);
   // The kernels add a window's radius to a pixel's place in 32 bits.
@@ -35,14 +34,6 @@ SoftMaps check_maps(const Tensor& held, std::int64_t kernel_size, bool detect, d
           beta,
           steepness,
           threshold};
-}
-
-void check_grad(const std::optional<Tensor>& grad, const Tensor& heatmap, std::int64_t dims) {
-  if (!grad) return;
-  check_same_device(*grad, "a gradient", heatmap, "heatmap");
-  bool same = grad->dim() == dims && grad->scalar_type() == heatmap.scalar_type();
-  for (std::int64_t i = 0; same && i < dims; ++i) same = grad->size(i) == heatmap.size(i);
-  STD_TORCH_CHECK(same, "a gradient must have the shape and dtype of its output");
 }
 
 Tensor spatial_softmax(const Tensor& heatmap, std::int64_t kernel_size, double beta) {
