@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -50,7 +49,7 @@ void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, cons
   for (std::int64_t part = 1; part < parts; ++part) {
     try {
       threads.emplace_back(run, part);
-    } catch (const std::system_error&) {  // the system gives no more threads
+    } catch (const std::exception&) {  // no more threads, or no memory to begin one
       run(part);
     }
   }
