@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build" / "native"
+#: Where pip puts cmake and ninja, then the machine's own.
+TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake on the PATH")
-def test_native_tests_pass() -> None:
+@pytest.mark.skipif(shutil.which("cmake", path=TOOLS) is None, reason="no cmake")
+def test_native_tests_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", TOOLS)
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     steps = (
         ["cmake", "-S", str(REPOSITORY), "-B", str(BUILD), *generator],
