@@ -15,8 +15,8 @@
 // read. More: tiles of 8 x 32, and 16 neighbours at a time, each round those farther than the last.
 //
 // On an H200, 64 maps of 1024 x 1024 with 1,000 points each, k = 3, in an earlier form (tiles of
-// 16 x 16 bounded once, one cell a lane, every candidate of the tile offered to it): 3.1 ms, 4 % of
-// what a copy moves. Not measured on a GPU since.
+// 16 x 16 bounded once, one cell a lane, every candidate of the tile offered to it) that wrote
+// float64, 8 bytes a cell: 3.1 ms, 4 % of what a copy moves. Not measured on a GPU since.
 #include "cuda/neighbour_distance_map.h"
 
 #include <algorithm>
