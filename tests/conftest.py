@@ -1,4 +1,5 @@
-"""Where real pictures and public weights are looked for; tests that need them skip without."""
+"""Every test draws the same numbers whatever ran before it; and where real pictures and public
+weights are looked for: tests that need them skip without."""
 
 from __future__ import annotations
 
@@ -6,6 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _the_same_numbers() -> None:
+    """Weights and inputs that a test draws must not depend on the tests before it, nor on how many
+    processes share them."""
+    torch.manual_seed(0)
 
 
 def _folder(variable: str) -> Path:
