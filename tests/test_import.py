@@ -46,6 +46,11 @@ def test_no_torch(statement: str) -> None:
     assert "torch" not in loaded_after(statement)
 
 
+def test_the_doctor_leans_on_nothing_that_it_examines() -> None:
+    loaded = loaded_after("import fastcount.cli.doctor")
+    assert not loaded & {"torch", "numpy", "onnxruntime", "fastcount.runtime", "fastcount.ops"}
+
+
 def test_loading_a_model_needs_no_training_packages() -> None:
     loaded = loaded_after("import fastcount; fastcount.load; fastcount.create_model")
     assert not loaded & {"torchvision", "lightning", "torchmetrics", "scipy", "timm", "cv2"}

@@ -44,6 +44,8 @@ def doctor(
 
     Exit status: 0 sound, 1 something is broken.
     """
+    # As fastcount.runtime.quiet_imports does, which may be what cannot be imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     findings = [
         Finding("fastcount", True, fastcount.__version__),
         Finding("python", True, f"{platform.python_version()} on {platform.platform()}"),

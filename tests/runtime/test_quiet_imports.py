@@ -1,4 +1,4 @@
-"""Counting writes nothing into anybody's home and talks to nobody."""
+"""Counting writes nothing into anybody's home and talks to nobody; nor do the other commands."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ from fastcount.runtime.onnx_engine import OnnxEngine
 pytest.importorskip("onnxruntime")
 
 
-def _left_behind(home: Path, model: Path) -> list[Path]:
-    """What counting with ``model`` leaves in ``home``."""
+def _left_behind(home: Path, *arguments: str) -> list[Path]:
+    """What the command ``arguments`` leaves in ``home``."""
     home.mkdir()
-    Image.fromarray(PICTURE).save(home.parent / "picture.png")
-    command = [sys.executable, "-m", "fastcount", "count", str(home.parent / "picture.png")]
     # A machine for continuous integration is spared some of it.
-    environment = {key: value for key, value in os.environ.items() if key != "CI"}
+    spared = {"CI", "ORT_DISABLE_TELEMETRY"}
+    environment = {key: value for key, value in os.environ.items() if key not in spared}
     environment |= {"HOME": str(home)}
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         environment.pop(name, None)
-    done = subprocess.run(
-        [*command, "--model", str(model)], env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "fastcount", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return list(home.rglob("*"))
 
 
+def _left_by_counting(tmp_path: Path, model: Path) -> list[Path]:
+    Image.fromarray(PICTURE).save(tmp_path / "picture.png")
+    picture = str(tmp_path / "picture.png")
+    return _left_behind(tmp_path / "home", "count", picture, "--model", str(model))
+
+
 def test_onnx_runtime_is_quiet(tmp_path: Path) -> None:
-    assert _left_behind(tmp_path / "home", write(tmp_path / "boxes.onnx")) == []
+    assert _left_by_counting(tmp_path, write(tmp_path / "boxes.onnx")) == []
 
 
 def test_openvino_is_quiet(tmp_path: Path) -> None:
@@ -45,7 +49,11 @@ def test_openvino_is_quiet(tmp_path: Path) -> None:
     path = tmp_path / "boxes.xml"
     openvino.save_model(openvino.Core().read_model(graph), path)
     path.with_name("boxes.xml.json").write_text(description.to_json())
-    assert _left_behind(tmp_path / "home", path) == []
+    assert _left_by_counting(tmp_path, path) == []
+
+
+def test_doctor_is_quiet(tmp_path: Path) -> None:
+    assert _left_behind(tmp_path / "home", "doctor") == []
 
 
 def test_a_failure_of_the_engine_is_an_error_with_a_cure(tmp_path: Path) -> None:
