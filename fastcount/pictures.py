@@ -82,7 +82,9 @@ def open_picture(source: PictureSource, *, max_pixels: int = MAX_PIXELS) -> NDAr
             raise PictureError(f"{path}: there is no such file; check the path")
         try:
             with path.open("rb") as file:
-                return _read(str(path), file, max_pixels)
+                # A pipe with a name, such as a shell's <(...), is read but once.
+                whole = file if file.seekable() else io.BytesIO(file.read())
+                return _read(str(path), whole, max_pixels)
         except OSError as error:
             raise PictureError(f"{path}: cannot be opened: {error.strerror or error}") from error
     raise TypeError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -43,6 +45,16 @@ def test_every_kind_of_source_gives_the_same(tmp_path: Path) -> None:
     path.write_bytes(encoded(Image.fromarray(RGB)))
     for source in (path, str(path), path.read_bytes(), Image.open(path), RGB):
         np.testing.assert_array_equal(open_picture(source), RGB)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_with_a_name_is_a_source(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(encoded(Image.fromarray(RGB))))
+    writer.start()
+    np.testing.assert_array_equal(open_picture(pipe), RGB)
+    writer.join()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
