@@ -13,6 +13,7 @@ import torch
 from torch.export import ExportedProgram
 
 from fastcount.export.graph import output_names
+from fastcount.export.manual import manual
 from fastcount.runtime.description import KEY, Description
 from fastcount.runtime.exported import INPUT, PARTS
 from fastcount.runtime.found import AGAIN
@@ -52,12 +53,13 @@ def to_onnx(program: ExportedProgram, description: Description) -> onnx.ModelPro
 
 
 def describe(model: onnx.ModelProto, description: Description) -> None:
-    """Writes ``description`` into the metadata of ``model``, over an earlier one."""
+    """Writes ``description`` into the metadata of ``model``, over an earlier one, and in words."""
     kept = [entry for entry in model.metadata_props if entry.key != KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     model.metadata_props.add(key=KEY, value=description.to_json())
     model.producer_name = KEY
+    model.doc_string = manual(description, [output.name for output in model.graph.output])
 
 
 def _forget_where_it_was_made(model: onnx.ModelProto) -> None:
