@@ -53,6 +53,8 @@ def convert(
         parity = compare(reference, OpenvinoEngine(trial), pictures, tolerance)
         if not parity.passed:
             raise ParityError(parity)
+        # An earlier .xml never stands beside weights that are not its own, whatever stops us here.
+        path.unlink(missing_ok=True)
         for part in (trial.with_suffix(".bin"), sidecar(trial), trial):
             part.replace(path.parent / part.name)
     return Written(path, parity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,12 @@ from fastcount.export import (
     export_pt2,
     parity,
 )
+from fastcount.export.openvino import convert
 from fastcount.export.parity import Tolerance
 from fastcount.predict import TorchEngine
 from fastcount.predict.program_engine import ProgramEngine
 from fastcount.runtime import Counter, openvino_engine
-from fastcount.runtime.description import read_sidecar
+from fastcount.runtime.description import Description, read_sidecar
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,35 @@ def test_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ParityError):
         export_openvino(small_model("mcnn"), tmp_path / "n.xml", PICTURES, Options(size=(80, 112)))
     assert sorted(one.name for one in tmp_path.iterdir()) == names
+
+
+def test_no_openvino_file_gets_the_weights_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights are a file of their own: one that is stopped between the two leaves no model."""
+    path = tmp_path / "m.xml"
+
+    def save(graph: bytes, at: Path, description: object) -> None:
+        for part in (at, at.with_suffix(".bin"), at.with_name(at.name + ".json")):
+            part.write_bytes(graph)
+
+    def replace(part: Path, target: Path) -> Path:
+        if part.suffix != ".bin":
+            raise KeyboardInterrupt
+        return part.rename(target)
+
+    save(b"old", path, None)
+    monkeypatch.setattr(fastcount.export.openvino, "save", save)
+    monkeypatch.setattr(fastcount.export.openvino, "OpenvinoEngine", lambda at: None)
+    passed = SimpleNamespace(passed=True)
+    monkeypatch.setattr(fastcount.export.openvino, "compare", lambda *arguments: passed)
+    monkeypatch.setattr(Path, "replace", replace)
+    model = small_model("mcnn")
+    description = Description("mcnn", model.tiling, model.stride)
+    with pytest.raises(KeyboardInterrupt):
+        convert(b"new", path, description, TorchEngine(model), PICTURES)
+    assert path.with_suffix(".bin").read_bytes() == b"new"
+    assert not path.exists()
 
 
 def test_openvino_in_bfloat16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
