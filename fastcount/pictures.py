@@ -75,6 +75,8 @@ def open_picture(source: PictureSource, *, max_pixels: int = MAX_PIXELS) -> NDAr
     if isinstance(source, bytes | bytearray | memoryview):
         return _read("the bytes given", io.BytesIO(source), max_pixels)
     if isinstance(source, str | os.PathLike):
+        if isinstance(source, str):
+            _refuse_what_is_no_path(source)
         path = Path(source)
         if path.is_dir():
             raise PictureError(f"{path}: is a folder; name the pictures in it")
@@ -87,9 +89,24 @@ def open_picture(source: PictureSource, *, max_pixels: int = MAX_PIXELS) -> NDAr
                 return _read(str(path), whole, max_pixels)
         except OSError as error:
             raise PictureError(f"{path}: cannot be opened: {error.strerror or error}") from error
+    cure = ""
+    if hasattr(source, "movedim"):  # a tensor, known without PyTorch
+        cure = "; of a (3, H, W) tensor give tensor.movedim(0, -1).cpu().numpy()"
+    elif hasattr(source, "__iter__"):
+        cure = "; give a counter several pictures as a list"
     raise TypeError(
-        f"source: expected a path, bytes, a PIL.Image or a numpy array, got {type(source).__name__}"
+        "source: expected a path, bytes, a PIL.Image or a numpy array, "
+        f"got {type(source).__name__}{cure}"
     )
+
+
+def _refuse_what_is_no_path(text: str) -> None:
+    if not text:
+        raise PictureError("source: '' names no picture; give a path")
+    if text.lower().startswith(("http://", "https://")):
+        raise PictureError(
+            f"{text}: is an address; download it and give its bytes, or use `fastcount count`"
+        )
 
 
 def upright_size(path: Path) -> tuple[int, int]:

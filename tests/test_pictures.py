@@ -9,9 +9,11 @@ import struct
 import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fastcount.pictures import PictureError, open_picture, upright_size
@@ -310,6 +312,27 @@ def test_bad_arrays(array: np.ndarray, words: str) -> None:
 def test_other_types_are_refused() -> None:
     with pytest.raises(TypeError, match="source"):
         open_picture(42)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "words"),
+    [
+        (torch.zeros((3, 8, 8), dtype=torch.uint8), TypeError, r"got Tensor; .*numpy\(\)"),
+        ((each for each in (RGB,)), TypeError, "got generator; .*as a list"),
+        ("", PictureError, "'' names no picture; give a path"),
+        ("https://example.org/a.jpg", PictureError, "https://example.org/a.jpg: .*download it"),
+    ],
+)
+def test_the_usual_mistakes_are_told_their_cure(
+    source: Any, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        open_picture(source)
+
+
+def test_a_tensor_as_its_error_says() -> None:
+    tensor = torch.from_numpy(RGB).permute(2, 0, 1)
+    np.testing.assert_array_equal(open_picture(tensor.movedim(0, -1).cpu().numpy()), RGB)
 
 
 @pytest.mark.filterwarnings("error")
