@@ -60,12 +60,22 @@ def print_columns(rows: list[list[str]]) -> None:
     For the command that is to be quick: rich takes longer to import than a picture to count.
     """
     columns = max(map(len, rows))
-    cells = [row + [""] * (columns - len(row)) for row in rows]
+    cells = [[*map(_in_one_line, row), *[""] * (columns - len(row))] for row in rows]
     widths = [max(_width(row[place]) for row in cells) for place in range(columns)]
     for row in cells:
         padding = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
         numbers = (space + cell for space, cell in zip(padding[1:], row[1:], strict=True))
         typer.echo("  ".join([row[0] + padding[0], *numbers]).rstrip())
+
+
+def _in_one_line(text: str) -> str:
+    """Without what moves a terminal's cursor, or worse: a file's name may hold anything."""
+    if text.isprintable():
+        return text
+    from unicodedata import category
+
+    plain = (c.isprintable() or category(c) == "Zs" for c in text)  # spaces of all widths
+    return "".join(c if shown else repr(c)[1:-1] for c, shown in zip(text, plain, strict=True))
 
 
 def _width(text: str) -> int:

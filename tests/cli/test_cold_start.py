@@ -59,3 +59,8 @@ def test_columns_stand_under_each_other(capsys: pytest.CaptureFixture[str]) -> N
         "",
         "2 pictures  1234.5",
     ]
+
+
+def test_a_row_is_one_line_whatever_a_file_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    messages.print_columns([["picture", "count"], ["a\nb\x1b[2J\u00a0é.png", "7.0"]])
+    assert capsys.readouterr().out.splitlines()[1:] == ["a\\nb\\x1b[2J\u00a0é.png    7.0"]
