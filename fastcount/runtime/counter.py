@@ -23,7 +23,7 @@ class Counter:
     """A network that takes pictures as they come: ``counter("street.jpg").count``.
 
     ``engine``: what runs the network. Memory: the picture (3 bytes a pixel), its density map, and
-    what the network needs for ``batch_size`` tiles.
+    what the network needs for ``batch_size`` tiles. Several threads may count with one counter.
     """
 
     def __init__(self, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def test_counts_as_numpy_does(tmp_path: Path, size: tuple[int, int] | None) -> N
     np.testing.assert_allclose(counting.density, expected_density(PICTURE), rtol=1e-4)
     assert counting.count == pytest.approx(expected_density(PICTURE).sum(), rel=1e-4)
     assert (counter.name, counter.engine.classes) == ("boxes", ("spot",))
+
+
+def test_several_threads_count_with_one_counter(tmp_path: Path) -> None:
+    counter = fastcount.load(convert(tmp_path, replace(DESCRIPTION, batch=None)), "cpu")
+    pictures = [np.ascontiguousarray(PICTURE[: 30 + 8 * number]) for number in range(4)]
+    expected = [counter(picture).count for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda picture: counter(picture).count, pictures * 50))
+    assert found == expected * 50
 
 
 def test_bfloat16_only_where_the_cpu_has_it(

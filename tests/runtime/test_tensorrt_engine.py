@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 from fastcount.runtime import Counter, TileResult, Tiling
 from fastcount.runtime.description import Description, Zoom
+from fastcount.runtime.exported import Inputs, Outputs
 from fastcount.runtime.tensorrt_engine import TensorrtEngine
 from fastcount.runtime.zooming import Seen, look_again
 
@@ -58,6 +62,29 @@ def test_who_stops_asking_leaves_nothing_in_flight(engine: TensorrtEngine) -> No
     words = [event.partition(" ")[0] for event in fake_tensorrt.EVENTS if " " in event]
     assert words.count("run") == words.count("wait") == 2
     assert engine.run(np.full((1, 16, 32, 3), 7, np.uint8))[0].count == 7 * 16 * 32 * 3
+
+
+def test_threads_wait_for_each_other(
+    engine: TensorrtEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would write into the same slots."""
+    inside, most = 0, 0
+    computed = engine._computed
+
+    def watched(batches: Iterator[Inputs], read: list[str]) -> Iterator[Outputs]:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        yield from computed(batches, read)
+        inside -= 1
+
+    monkeypatch.setattr(engine, "_computed", watched)
+    tiles = [np.full((1, 16, 32, 3), number, np.uint8) for number in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        found = [results[0].count for results in threads.map(engine.run, tiles)]
+    assert found == [number * 16 * 32 * 3 for number in range(4)]
+    assert most == 1
 
 
 def test_memory_is_kept_and_grows_with_the_input(engine: TensorrtEngine) -> None:
