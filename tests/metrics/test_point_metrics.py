@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 from torchmetrics import Metric
 
-from fastcount.metrics import LocalizationAP, PckAP, PointPR
+from fastcount.metrics import LocalizationAP, PckAP, PointPR, functional
 from fastcount.metrics.functional import average_precision, match_points, point_pr
 
 NONE = torch.zeros(0, 2)
@@ -23,6 +25,20 @@ def test_matching_is_one_to_one_and_largest() -> None:
     found, true = points((1, 0), (-3, 0)), points((0, 0), (4, 0))
     assert match_points(found, true, 3.0).tolist() == [1, 0]
     assert sorted(match_points(points((0, 0), (0, 1)), points((0, 0)), 5).tolist()) == [-1, 0]
+
+
+def test_matching_gives_scipy_the_indices_that_its_oldest_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = []
+
+    def matching(graph: csr_array, perm_type: str) -> np.ndarray:
+        taken.extend([graph.indices.dtype, graph.indptr.dtype])
+        return maximum_bipartite_matching(graph, perm_type=perm_type)
+
+    monkeypatch.setattr(functional.points, "maximum_bipartite_matching", matching)
+    assert match_points(points((0, 0), (9, 9)), points((0, 1)), 2).tolist() == [0, -1]
+    assert taken == [np.int32, np.int32]
 
 
 @pytest.mark.parametrize("seed", range(8))

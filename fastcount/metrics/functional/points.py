@@ -41,8 +41,9 @@ def match_points(pred: Tensor, target: Tensor, radius: float) -> Tensor:
     if not len(found) or not len(true):
         return torch.full((len(found),), -1, dtype=torch.int64)
     reach = cKDTree(found).query_ball_point(true, radius, return_sorted=True)
-    rows = np.concatenate([np.asarray(near, dtype=np.int64) for near in reach])
-    columns = np.repeat(np.arange(len(true)), [len(near) for near in reach])
+    # 32 bits: the only indices that the matching of scipy 1.11 takes.
+    rows = np.concatenate([np.asarray(near, dtype=np.int32) for near in reach])
+    columns = np.repeat(np.arange(len(true), dtype=np.int32), [len(near) for near in reach])
     graph = csr_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), (len(found), len(true)))
     partner = maximum_bipartite_matching(graph, perm_type="column")
     return torch.from_numpy(partner.astype(np.int64))
