@@ -5,9 +5,12 @@ Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
@@ -29,15 +32,21 @@ class BoxAP(MeanAveragePrecision):
     """
 
     def __init__(self) -> None:
-        super().__init__(backend="faster_coco_eval", extended_summary=True)
+        super().__init__(
+            # COCO's own in float64: torchmetrics' are of float32, above .6, say, so that an
+            # overlap of exactly .6 is a miss there
+            iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+            rec_thresholds=np.linspace(0, 1, 101).tolist(),
+            backend="faster_coco_eval",
+            extended_summary=True,
+        )
         self.warn_on_many_detections = False
 
     def compute(self) -> dict[str, Tensor]:
         names = ("ap", "ap50", "ap75")
-        found, wanted = (
-            sum(len(each) for each in labels)
-            for labels in (self.detection_labels, self.groundtruth_labels)
-        )
+        found = sum(len(each) for each in self.detection_labels)
+        # COCO asks nobody to find what is marked as a crowd.
+        wanted = sum(int((each == 0).sum()) for each in self.groundtruth_crowds)
         if not found or not wanted:
             value = torch.tensor(float(found == wanted))
             return dict.fromkeys(names, value)
@@ -51,3 +60,20 @@ class BoxAP(MeanAveragePrecision):
         per_threshold = torch.stack([row[row > -1].mean() for row in table]).float()
         every = (per_threshold.mean(), per_threshold[0], per_threshold[5])
         return dict(zip(names, every, strict=True))
+
+    def _sync_dist(
+        self,
+        dist_sync_fn: Callable[..., Any] | None = None,
+        process_group: Any | None = None,
+    ) -> None:
+        """Gathers what all processes saw, however many pictures each.
+
+        torchmetrics' own exchanges the lists entry by entry, and breaks where they are not of one
+        length.
+        """
+        mine = {name: [each.cpu() for each in getattr(self, name)] for name in self._reductions}
+        everybody: list[Any] = [None] * dist.get_world_size(process_group)
+        dist.all_gather_object(everybody, mine, process_group)
+        for name in mine:
+            seen = [each.to(self.device) for one in everybody for each in one[name]]
+            setattr(self, name, seen)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from pathlib import Path
+
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 
 pytest.importorskip("faster_coco_eval")
 
@@ -61,3 +67,51 @@ def test_nothing_found_or_nothing_there(found: int, wanted: int, value: float) -
     metric = BoxAP()
     metric.update(of([box] * found, [0.5] * found), of([box] * wanted))
     assert metric.compute()["ap"].item() == value
+
+
+def test_an_overlap_of_exactly_a_threshold_is_enough() -> None:
+    """COCO's thresholds are of float64, and 6/10 is not below its .6."""
+    metric = BoxAP()
+    metric.update(of([[0.0, 0, 10, 6]], [0.9]), of([[0.0, 0, 10, 10]]))
+    assert metric.compute()["ap"].item() == pytest.approx(0.3)  # .50, .55 and .60
+
+
+@pytest.mark.parametrize(("found", "value"), [(0, 1.0), (1, 0.0)])
+def test_a_crowd_alone_is_nothing_to_find(found: int, value: float) -> None:
+    box = [0.0, 0, 10, 10]
+    metric = BoxAP()
+    (truth,) = of([box])
+    metric.update(of([box] * found, [0.5] * found), [{**truth, "iscrowd": torch.ones(1).long()}])
+    assert metric.compute()["ap50"].item() == value
+
+
+def pictures_of(process: int) -> list[tuple[list[list[float]], list[list[float]]]]:
+    """Found and true boxes: three pictures in the first process, none in the second."""
+    row = [[20.0 * place, 0, 20.0 * place + 10, 10] for place in range(4)]
+    return [(row[:1], row[:2]), ([], row[1:]), (row, row[:2])] if process == 0 else []
+
+
+def seen_by(process: int, metric: BoxAP) -> BoxAP:
+    for found, true in pictures_of(process):
+        metric.update(of(found, [0.9, 0.3, 0.6, 0.5][: len(found)]), of(true))
+    return metric
+
+
+def measure(process: int, port: int, folder: str) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("gloo", rank=process, world_size=2)
+    metric = seen_by(process, BoxAP())
+    torch.save((metric.compute(), len(metric.detection_box)), Path(folder) / f"{process}.pt")
+    dist.destroy_process_group()
+
+
+def test_processes_may_see_unequally_many_pictures(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(measure, args=(port, str(tmp_path)), nprocs=2)
+    expected = seen_by(0, BoxAP()).compute()
+    for process, own in ((0, 3), (1, 0)):
+        result, kept = torch.load(tmp_path / f"{process}.pt", weights_only=True)
+        assert result == expected
+        assert kept == own  # each goes on from what it saw itself
