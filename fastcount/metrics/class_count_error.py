@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fastcount.metrics.functional.counts import class_count_error_from_sums, class_count_error_sums
+from fastcount.metrics.options import note_options
 
 
 class ClassCountError(Metric):
@@ -28,6 +29,7 @@ class ClassCountError(Metric):
         self.num_classes, self.round_counts = num_classes, round_counts
         zeros = torch.zeros(6, num_classes, dtype=torch.float64)
         self.add_state("sums", zeros, dist_reduce_fx="sum")
+        note_options(self, [round_counts])
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """Counts (B, C) and true counts (B, C)."""

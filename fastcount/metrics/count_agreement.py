@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fastcount.metrics.functional.counts import count_agreement_from_sums, count_agreement_sums
+from fastcount.metrics.options import note_options
 
 
 class CountAgreement(Metric):
@@ -24,6 +25,7 @@ class CountAgreement(Metric):
         super().__init__()
         self.round_counts = round_counts
         self.add_state("sums", torch.zeros(5, dtype=torch.float64), dist_reduce_fx="sum")
+        note_options(self, [round_counts])
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """Counts (B,) and true counts (B,)."""

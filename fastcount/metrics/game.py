@@ -12,6 +12,7 @@ from fastcount.metrics.functional.grids import (
     grid_counts_of_points,
     grid_error,
 )
+from fastcount.metrics.options import note_options
 
 
 class GAME(Metric):
@@ -38,6 +39,7 @@ class GAME(Metric):
         zero = torch.zeros((), dtype=torch.float64)
         self.add_state("error", zero.clone(), dist_reduce_fx="sum")
         self.add_state("pictures", zero.clone(), dist_reduce_fx="sum")
+        note_options(self, [level])
 
     def update(
         self,

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
+from fastcount.metrics.options import note_options
 from fastcount.metrics.ranked_points import RankedPoints
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # .5, .55, ..., .95
@@ -45,6 +46,7 @@ class LocalizationAP(RankedPoints):
         # exp(-d^2 / (2 sigma^2)) >= t  <=>  d <= sigma sqrt(-2 ln t)
         reach = [sigma * math.sqrt(-2 * math.log(t)) for sigma in self.sigmas for t in THRESHOLDS]
         self._radii = np.array(reach)
+        note_options(self, [*self.sigmas, matching == "nearest"])
 
     def update(self, pred: Tensor, scores: Tensor, target: Tensor) -> None:
         """One picture: found points (N, 2), their confidences (N,), true points (M, 2)."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fastcount.metrics.functional.points import average_precision
 from fastcount.metrics.list_metric import ListMetric
+from fastcount.metrics.options import note_options
 
 
 class MaskAP(ListMetric):
@@ -54,6 +55,7 @@ class MaskAP(ListMetric):
         for name in ("truths", "overlaps"):
             zeros = torch.zeros(num_classes, dtype=torch.float64)
             self.add_state(name, zeros, dist_reduce_fx="sum")
+        note_options(self, self.thresholds)
 
     def update(
         self,

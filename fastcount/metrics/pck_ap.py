@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fastcount.metrics.functional.points import check_points
+from fastcount.metrics.options import note_options
 from fastcount.metrics.ranked_points import RankedPoints
 
 
@@ -29,6 +30,7 @@ class PckAP(RankedPoints):
             raise ValueError(f"alpha must be above 0, not {alpha}")
         super().__init__(1)
         self.alpha = alpha
+        note_options(self, [alpha])
 
     def update(
         self, pred: Tensor, scores: Tensor, target: Tensor, *, extent: float | None = None

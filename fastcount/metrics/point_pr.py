@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fastcount.metrics.functional.points import point_pr_from_sums, point_pr_sums
+from fastcount.metrics.options import note_options
 
 
 class PointPR(Metric):
@@ -33,6 +34,7 @@ class PointPR(Metric):
             raise ValueError(f"radii must be positive pixels, at least one, not {radii}")
         zeros = torch.zeros(len(self.radii), 3, dtype=torch.float64)
         self.add_state("sums", zeros, dist_reduce_fx="sum")
+        note_options(self, self.radii)
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """One picture: found points (N, 2) and true points (M, 2)."""
