@@ -64,3 +64,14 @@ def test_narrow_types_are_computed_in_float32(loss) -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"one shape, got \(2, 3\) and \(2, 1\)"):
         gaussian_count_loss(MEAN, LOG_VARIANCE[:, :1], COUNT)
+
+
+@pytest.mark.parametrize("loss", [gaussian_count_loss, laplacian_count_loss])
+def test_a_column_of_truths_is_not_held_against_a_row_of_counts(loss) -> None:
+    counts = torch.zeros(4)
+    with pytest.raises(ValueError, match=r"^target: .* broadcasts to \(4,\), got \(4, 1\)$"):
+        loss(counts, counts, torch.zeros(4, 1))
+    with pytest.raises(ValueError, match="target"):
+        loss(counts, counts, torch.zeros(3))
+    assert loss(counts, counts, torch.zeros(1)).shape == (4,)
+    assert loss(torch.zeros(4, 2), torch.zeros(4, 2), torch.zeros(4, 1)).shape == (4, 2)
