@@ -42,7 +42,7 @@ def train(
             path = run(config, overrides)
         except ValueError as error:
             leave(str(error), WRONG_USAGE)
-        except (OSError, ImportError) as error:
+        except (OSError, ImportError, FloatingPointError) as error:
             leave(str(error), FAILED)
         typer.echo(path)
 

@@ -40,6 +40,7 @@ from fastcount.training.checkpoints import (
 )
 from fastcount.training.config import Config, load_config
 from fastcount.training.crop_size import require_crop
+from fastcount.training.finite import FiniteWeights
 from fastcount.training.lock import only_one
 from fastcount.training.metrics_file import MetricsFile
 from fastcount.training.module import CountingModule
@@ -60,7 +61,7 @@ def fit(
     validation split alone.
 
     Raises ``ValueError`` for a bad configuration and ``OSError`` where files cannot be written or
-    another process is training the run.
+    another process is training the run, ``FloatingPointError`` where the training diverged.
     """
     say = say or (lambda line: print(line, file=sys.stderr))
     config = load_config(path, overrides)
@@ -134,7 +135,7 @@ def _train(
     if stopped is not None:
         say(f"going on from {stopped}")
     timer = Timer()  # goes on counting where a stopped run left it
-    callbacks: list[Callback] = [Steps(), best, last, timer, LearningRateMonitor()]
+    callbacks: list[Callback] = [Steps(), FiniteWeights(), best, last, timer, LearningRateMonitor()]
     if config.ema:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     if sys.stderr.isatty():
