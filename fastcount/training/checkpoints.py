@@ -17,11 +17,34 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     Lightning's own goes by way of the folder for temporary files, from where, on another file
     system, it is copied over what stood there.
+
+    What is loaded knows its checkpoints by the folder that it is loaded from: a run's folder may
+    have been moved, and Lightning would then forget which of them was the best.
     """
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         with atomic_path(path) as temporary:
             torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        checkpoint: dict[str, Any] = super().load_checkpoint(path, *arguments, **options)
+        folder = str(Path(path).parent.resolve())
+        for state in checkpoint.get("callbacks", {}).values():
+            if "dirpath" in state:  # of a ModelCheckpoint
+                _move(state, folder)
+        return checkpoint
+
+
+def _move(state: dict[str, Any], folder: str) -> None:
+    """Turns the state of a ``ModelCheckpoint`` into that of one whose files lie in ``folder``."""
+
+    def moved(path: str) -> str:
+        return str(Path(folder) / Path(path).name) if path else path
+
+    state["dirpath"] = folder
+    for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        state[name] = moved(state[name])
+    state["best_k_models"] = {moved(path): at for path, at in state["best_k_models"].items()}
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

@@ -173,7 +173,7 @@ def _train(
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()} | fixed)
     result = folder / f"{config.name}.safetensors"
     if trainer.is_global_zero:
-        score = best.best_model_score  # unknown where the run's folder was moved
+        score = best.best_model_score
         error = None if score is None else float(score)
         card = _card(config, path, overrides, pictures, error)
         card["seconds"] = round(timer.time_elapsed())
