@@ -107,6 +107,8 @@ def _train(
         say("no validation pictures: what the last step leaves is kept")
     for dropped in pictures.dropped:
         say(f"not used, its picture is in a held-out set: {dropped}")
+    for copied in pictures.copies:
+        say(f"not trained on, it is a copy of a validation picture: {copied}")
     if config.start is not None:
         begin_from(model, config.start, Path(config.output))
     fixed = {

@@ -28,8 +28,9 @@ class PicturesModule(lightning.LightningDataModule):
 
     A model whose ``tiling`` takes pictures whole is trained on whole ones instead of crops.
     Pictures whose content also occurs in a ``holdout`` set are used for neither; ``dropped``
-    lists them. ``fingerprints``: of the rest, one a part. ``kernels``: how wide the points'
-    kernels are, None for the model's own width.
+    lists them. Copies of validation pictures in a part that is not validated are not trained on;
+    ``copies`` lists them. ``fingerprints``: of the rest, one a part. ``kernels``: how wide the
+    points' kernels are, None for the model's own width.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class PicturesModule(lightning.LightningDataModule):
         super().__init__()
         self.config, self.tiling = config, tiling
         self.dropped: list[str] = []
+        self.copies: list[str] = []
         held_out = {
             digest for spec in config.holdout for digest in content_hashes(open_dataset(spec))
         }
         self.parts: list[TrainingPictures] = []
         self.fingerprints: list[Fingerprint] = []
         self.validation: dict[str, Subset[Any]] = {}
+        drawn = []
         for part in config.train:
             dataset = open_dataset(part.dataset)
             # A picture's truth right after its content: what is rendered is so once.
@@ -68,6 +71,17 @@ class PicturesModule(lightning.LightningDataModule):
                 raise ValueError(
                     f"holdout: holds every picture of {part.dataset} that there was to "
                     "train on; leave it out of train, or what holds its pictures out of holdout"
+                )
+            drawn.append((part, dataset, contents, train, validation))
+        watched = {contents[i][0] for _, _, contents, _, side in drawn for i in side}
+        for part, dataset, contents, drawn_train, validation in drawn:
+            train = [i for i in drawn_train if contents[i][0] not in watched]
+            gone = sorted(set(drawn_train) - set(train))
+            self.copies += [f"{part.dataset}: {dataset.ids[i]}" for i in gone]
+            if not train:
+                raise ValueError(
+                    f"train: every picture of {part.dataset} is a validation picture of another "
+                    "data set; leave one of the two out"
                 )
             self.parts.append(TrainingPictures(dataset, train, part, kernels))
             sides = ([contents[i] for i in side] for side in (train, validation))

@@ -41,3 +41,27 @@ def test_a_split_that_leaves_a_side_empty_names_the_keys() -> None:
     message = r"^validation, validation_seed: synthetic:.*=1: fraction 0.3 .* validate: false$"
     with pytest.raises(ValueError, match=message):
         PicturesModule(one, Tiling())
+
+
+@pytest.mark.parametrize("validated_first", [True, False])
+def test_a_copy_of_a_validation_picture_is_not_trained_on(validated_first: bool) -> None:
+    """Whatever part it is in: two parts hold the same twelve pictures, one is not validated."""
+    parts = [Part(CELLS + "12"), Part(CELLS + "13", validate=False)]
+    mixture = replace(config(), train=tuple(parts if validated_first else parts[::-1]))
+    pictures = PicturesModule(mixture, Tiling())
+    (watched,) = pictures.validation.values()
+    names = {watched.dataset.ids[i] for i in watched.indices}  # type: ignore[attr-defined]
+    assert names
+    for part in pictures.parts:
+        assert not names & {part.dataset.ids[i] for i in part.indices}
+    assert {line.rpartition(" ")[2] for line in pictures.copies} == names
+    assert sum(len(part.indices) for part in pictures.parts) == 12 + 13 - 2 * len(names)
+
+
+def test_a_part_of_validation_pictures_alone() -> None:
+    few = replace(config(), validation=0.9)
+    watched = PicturesModule(few, Tiling()).validation
+    assert sum(map(len, watched.values())) > 2
+    mixture = replace(few, train=(*few.train, Part(CELLS + "2", validate=False)))
+    with pytest.raises(ValueError, match=r"train: every picture of .*=2 is a validation picture"):
+        PicturesModule(mixture, Tiling())
