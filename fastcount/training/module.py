@@ -62,7 +62,7 @@ class CountingModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         relative = []
         for name, pairs in zip(self.validation_names, self._errors, strict=True):
-            counted, truth = torch.tensor(pairs, dtype=torch.float64).T
+            counted, truth = torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2).T
             error = counted - truth
             mae = self._mean(error.abs())
             self.log(f"val_mae/{name}", mae)

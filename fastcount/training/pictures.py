@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning
-from torch.utils.data import DataLoader, DistributedSampler, Subset
+from torch.utils.data import DataLoader, Subset
 
 from fastcount.data import open_dataset
 from fastcount.data.base import CountingDataset
@@ -37,6 +37,8 @@ class PicturesModule(lightning.LightningDataModule):
         self, config: Config, tiling: Tiling, kernels: NeighbourSigma | None = None
     ) -> None:
         super().__init__()
+        # Of fewer validation pictures than processes some have none.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.config, self.tiling = config, tiling
         self.dropped: list[str] = []
         self.copies: list[str] = []
@@ -119,13 +121,15 @@ class PicturesModule(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
+        # Each picture in one process alone; a distributed sampler would count some twice.
+        rank = self.trainer.global_rank if self.trainer else 0
         world = self.trainer.world_size if self.trainer else 1
         return [
             DataLoader(
                 subset,
                 batch_size=1,
                 collate_fn=_alone,
-                sampler=DistributedSampler(subset, shuffle=False) if world > 1 else None,
+                sampler=range(rank, len(subset), world),
             )
             for subset in self.validation.values()
         ]

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import csv
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from tiny_runs import write_run
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
@@ -57,3 +62,30 @@ def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
         for name, gradient in one.items():
             scale = gradient.abs().max().clamp_min(1e-8)
             assert ((both[name] - gradient).abs().max() / scale) < 1e-4, name
+
+
+@pytest.mark.slow
+def test_two_processes_validate_as_one_does(tmp_path: Path) -> None:
+    """Three pictures of one set, and one of another, which leaves a process without."""
+    errors = []
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        folder.mkdir()
+        some = "synthetic:?kind=cells&count=19&least=2&size=64&pictures="
+        config = write_run(
+            folder,
+            train=[{"dataset": some + "8&seed=1"}, {"dataset": some + "3"}],
+            validation_seed=4,
+            lr=0.0,
+            backbone_lr=0.0,
+            ema=0.0,
+            devices=devices,
+        )
+        command = [sys.executable, "-m", "fastcount", "train", str(config)]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        with (folder / "tiny" / "csv" / "metrics.csv").open(encoding="utf-8") as file:
+            *_, last = csv.DictReader(file)
+        errors.append({name: float(last[name]) for name in last if name.startswith("val_")})
+    one, two = errors
+    assert len(one) == 5  # of each set, and of both
+    assert two == pytest.approx(one, rel=1e-4)

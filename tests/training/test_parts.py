@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,3 +66,16 @@ def test_a_part_of_validation_pictures_alone() -> None:
     mixture = replace(few, train=(*few.train, Part(CELLS + "2", validate=False)))
     with pytest.raises(ValueError, match=r"train: every picture of .*=2 is a validation picture"):
         PicturesModule(mixture, Tiling())
+
+
+@pytest.mark.parametrize("world", [1, 2, 5])
+def test_processes_validate_each_picture_once(world: int) -> None:
+    pictures = PicturesModule(replace(config(), validation=0.25), Tiling())
+    seen: list[str] = []
+    for rank in range(world):
+        pictures.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
+        (loader,) = pictures.val_dataloader()
+        seen += [sample["id"] for sample in loader]
+    (watched,) = pictures.validation.values()
+    assert len(watched) == 3
+    assert sorted(seen) == sorted(watched[i]["id"] for i in range(len(watched)))
