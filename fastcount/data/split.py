@@ -12,7 +12,11 @@ from fastcount.data.base import CountingDataset
 
 
 def content_hash(dataset: CountingDataset, index: int) -> str:
-    """SHA-256 of the decoded pixels of a picture: the same for copies under any name or format."""
+    """SHA-256 of the decoded pixels of a picture: the same for copies under any name.
+
+    Also for those in another format that loses nothing. One that was compressed again, resized or
+    turned is another picture.
+    """
     pixels = np.ascontiguousarray(dataset.picture(index))
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(pixels.data)

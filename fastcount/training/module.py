@@ -108,8 +108,8 @@ class CountingModule(lightning.LightningModule):
 
 
 def warmup_then(warmup: int, steps: int | None) -> Callable[[int], float]:
-    """Factor of the learning rate at a step: linear rise, then half a cosine down to 1 % at the
-    last of ``steps``, or 1 where that is None."""
+    """Factor of the learning rate at a step, the first being 0: linear rise, then half a cosine
+    that would reach 1 % one step after the last of ``steps``, or 1 where that is None."""
 
     def factor(step: int) -> float:
         if step < warmup:
