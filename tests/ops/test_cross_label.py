@@ -45,6 +45,14 @@ def test_crosses_at_every_row_of_tall_maps(device: str, width: int) -> None:
         assert torch.equal(label, reference.cross_label(sets, (97, width)))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_half_way_between_two_pixels_belongs_to_the_second(device: str) -> None:
+    points = torch.tensor([[0.5, 2.5], [-0.5, -0.5], [3.5, 0.5]], device=device)
+    label = cross_label(points, (5, 5))
+    whole = torch.tensor([[1.0, 3.0], [0.0, 0.0], [4.0, 1.0]], device=device)
+    assert torch.equal(label, cross_label(whole, (5, 5)))
+
+
 def test_refusals() -> None:
     points = torch.zeros(2, 2, requires_grad=True)
     with pytest.raises(RuntimeError, match="no gradient"):

@@ -161,6 +161,42 @@ def test_subpixel_position_moves_the_centre_of_mass() -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    ("point", "rows", "columns"),
+    [((9.5, 20.5), range(19, 24), range(8, 13)), ((-0.5, 12.5), range(11, 16), range(3))],
+)
+def test_a_point_half_way_between_two_pixels_is_the_second_ones(
+    point: tuple[float, float], rows: range, columns: range, device: str
+) -> None:
+    drawn = ops.density_map(torch.tensor([point], device=device), SIZE, sigma=1.0, truncate=2.0)
+    assert drawn[0, 0].nonzero().tolist() == [[row, column] for row in rows for column in columns]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sigma", [1e-20, 1e-160, 5e-324])
+def test_the_narrowest_kernels_hold_their_point(
+    sigma: float, dtype: torch.dtype, device: str
+) -> None:
+    """1 / (2 sigma^2) is beyond what float32, or even float64, can hold."""
+    points = torch.tensor([[5.2, 4.4], [2.5, 1.5]], dtype=torch.float64, device=device)
+    drawn = ops.density_map(points, SIZE, sigma=sigma, dtype=dtype)[0, 0]
+    assert drawn.nonzero().tolist() == [[2, 3], [4, 5]]
+    assert drawn[2, 3] == drawn[4, 5] == 1.0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_clip_in_a_window_far_wider_than_the_kernel(dtype: torch.dtype, device: str) -> None:
+    points = torch.tensor([[20.3, 15.8], [0.2, 36.4]], dtype=torch.float64, device=device)
+    options = {"sigma": 20.0, "border": "clip", "dtype": dtype}
+    far = ops.density_map(points, SIZE, truncate=1e4, **options)
+    near = ops.density_map(points, SIZE, truncate=12.0, **options)
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(far, near, rtol=tolerance, atol=1e-15)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_edge_of_the_picture(device: str) -> None:
     height, width = SIZE
     inside = torch.tensor([[-0.5, -0.5], [width - 0.51, height - 0.51]], device=device)

@@ -113,6 +113,15 @@ def test_no_gradient_where_the_clamp_acts() -> None:
     torch.testing.assert_close(losses[:6], torch.full((6,), clamped).detach())
 
 
+@pytest.mark.parametrize(("eps", "passes"), [(1e-3, [True, False]), (1e-4, [False, True])])
+def test_the_clamp_is_at_eps_and_not_at_eps_in_float32(eps: float, passes: list[bool]) -> None:
+    pred = torch.tensor([eps, 1 - eps])  # float32: on one side of eps or on the other
+    held = pred.double()
+    assert [bool(held[0] >= eps), bool(held[1] <= 1 - eps)] == passes
+    gradient = value_and_gradient(ops.focal_loss, pred, torch.tensor([1.0, 0.0]), eps=eps)[1]
+    assert (gradient != 0).tolist() == passes
+
+
 def test_logits_far_out_are_stable() -> None:
     logits = torch.tensor([-1e4, -100.0, -13.0, 13.0, 100.0, 1e4, -torch.inf, torch.inf])
     target = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0])

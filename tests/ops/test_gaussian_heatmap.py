@@ -121,6 +121,19 @@ def test_rounded_peaks_are_exactly_one() -> None:
     assert float(drawn.max()) == 1.0
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sigma", [1e-20, 1e-160, 5e-324])
+def test_the_narrowest_kernels_are_one_at_their_point(
+    sigma: float, dtype: torch.dtype, device: str
+) -> None:
+    """1 / (2 sigma^2) is beyond what float32, or even float64, can hold."""
+    points = torch.tensor([[5.2, 4.4], [2.5, 1.5]], dtype=dtype, device=device)
+    drawn = ops.gaussian_heatmap(points, SIZE, sigma)[0, 0]
+    assert drawn.nonzero().tolist() == [[2, 3], [4, 5]]
+    assert drawn[2, 3] == drawn[4, 5] == 1.0
+
+
 def test_a_sum_stops_at_one_and_a_maximum_ignores_repeats() -> None:
     twice = torch.tensor([[10.0, 10.0], [10.0, 10.0]])
     once = ops.gaussian_heatmap(twice[:1], SIZE, 3.0)
