@@ -186,17 +186,6 @@ def test_the_narrowest_kernels_hold_their_point(
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_clip_in_a_window_far_wider_than_the_kernel(dtype: torch.dtype, device: str) -> None:
-    points = torch.tensor([[20.3, 15.8], [0.2, 36.4]], dtype=torch.float64, device=device)
-    options = {"sigma": 20.0, "border": "clip", "dtype": dtype}
-    far = ops.density_map(points, SIZE, truncate=1e4, **options)
-    near = ops.density_map(points, SIZE, truncate=12.0, **options)
-    tolerance = 1e-6 if dtype == torch.float32 else 1e-12
-    torch.testing.assert_close(far, near, rtol=tolerance, atol=1e-15)
-
-
-@pytest.mark.parametrize("device", DEVICES)
 def test_the_edge_of_the_picture(device: str) -> None:
     height, width = SIZE
     inside = torch.tensor([[-0.5, -0.5], [width - 0.51, height - 0.51]], device=device)
@@ -239,7 +228,9 @@ def test_kernels_larger_than_the_picture() -> None:
         assert float(drawn.sum()) == pytest.approx(number_inside(points, SIZE), rel=1e-12)
 
 
-@pytest.mark.parametrize(("sigma", "truncate"), [(900.0, 4.0), (2000.0, 3.0), (2000.0, 1.9)])
+@pytest.mark.parametrize(
+    ("sigma", "truncate"), [(20.0, 300.0), (900.0, 4.0), (2000.0, 3.0), (2000.0, 1.9)]
+)
 def test_clip_divides_by_the_whole_window(sigma: float, truncate: float) -> None:
     point = torch.tensor([[20.3, 15.8]], dtype=torch.float64)
     wide = ops.density_map(
