@@ -111,6 +111,7 @@ struct Greatest {
 };
 
 // The greatest value of the window around (y, x); read(y, x) is only asked for pixels of the map.
+// Where there is nothing but -inf and NaN, which passes nothing on, the place is (y, x) itself.
 template <typename Value, typename Read>
 __device__ __forceinline__ Greatest<Value> greatest_around(const Shape& shape, int y, int x,
                                                            const Read& read) {
@@ -118,14 +119,10 @@ __device__ __forceinline__ Greatest<Value> greatest_around(const Shape& shape, i
   const int left = max(x - shape.radius, 0);
   const int right = min(x + shape.radius, shape.width - 1);
   const int bottom = min(y + shape.radius, shape.height - 1);
-  bool first = true;
   for (int row = max(y - shape.radius, 0); row <= bottom; ++row) {
     for (int column = left; column <= right; ++column) {
       const Value value = read(row, column);
-      if (value > found.value || (first && value == found.value)) {
-        found = {value, row * shape.width + column};
-        first = false;
-      }
+      if (value > found.value) found = {value, row * shape.width + column};
     }
   }
   return found;

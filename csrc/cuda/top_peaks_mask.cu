@@ -62,9 +62,9 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     std::int64_t higher = 0;
     for (int digit = thread + 1; digit < kThreads; ++digit) higher += digits[digit];
-    const bool lowest = thread == 0;  // fewer than t: every peak is at least this
     const std::int64_t rank = wanted;
-    const bool mine = rank > higher && (rank <= higher + digits[thread] || lowest);
+    // Nobody's where there are fewer than t: `agreed` stays 0, and every peak is at least that.
+    const bool mine = rank > higher && rank <= higher + digits[thread];
     __syncthreads();
     if (mine) {
       agreed |= static_cast<std::uint64_t>(thread) << shift;
