@@ -221,6 +221,19 @@ def test_a_heap_of_equal_points_keeps_its_count() -> None:
     torch.testing.assert_close(drawn.double(), one * 1e6, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("stride", [1, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_more_points_than_are_drawn_at_once(dtype: torch.dtype, stride: int) -> None:
+    counts = (9000, 0, 9000, 300)
+    points = [random_points(count, (20, 24), seed) for seed, count in enumerate(counts)]
+    sigma = [torch.linspace(0.5, 6.0, count, dtype=torch.float64) for count in counts]
+    options = {"stride": stride, "dtype": dtype}
+    drawn = ops.density_map(points, (20, 24), sigma=sigma, **options)
+    for together, one, widths in zip(drawn, points, sigma, strict=True):
+        alone = ops.density_map(one, (20, 24), sigma=widths, **options)[0]
+        torch.testing.assert_close(together, alone, rtol=1e-6, atol=0.0)
+
+
 def test_kernels_larger_than_the_picture() -> None:
     points = random_points(5, SIZE)
     for sigma in (1e3, 1e9, 1e30):

@@ -150,6 +150,20 @@ def test_many_points_in_parts_sum_up() -> None:
     torch.testing.assert_close(added, (40_000 * kernel).clamp(max=1.0))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_more_points_than_are_drawn_at_once(dtype: torch.dtype) -> None:
+    counts = (9000, 0, 9000, 300)
+    points = [random_points(count, seed).to(dtype) for seed, count in enumerate(counts)]
+    sigma = [torch.linspace(0.1, 0.4, count) for count in counts]
+    labels = [torch.arange(count) * 7 // 9 % 5 for count in counts]
+    for reduce in ("max", "sum"):
+        options = {"num_classes": 5, "reduce": reduce, "truncate": 2.0, "round_centers": False}
+        drawn = ops.gaussian_heatmap(points, SIZE, sigma, labels=labels, **options)
+        for together, *one in zip(drawn, points, sigma, labels, strict=True):
+            alone = ops.gaussian_heatmap(one[0], SIZE, one[1], labels=one[2], **options)[0]
+            torch.testing.assert_close(together, alone, rtol=1e-6, atol=0.0)
+
+
 def test_classes_and_pictures_are_apart() -> None:
     points = [torch.tensor([[5.0, 5.0], [20.0, 20.0]]), torch.tensor([[9.0, 9.0]])]
     labels = [torch.tensor([1, 0]), torch.tensor([1])]

@@ -48,6 +48,11 @@ def test_any_scaling_is_pillows_within_one() -> None:
         assert np.abs(found - by_pillow(pixels, (size[0], size[1]))).max() <= 1
 
 
+def test_white_stays_white_where_whole_weights_add_up_to_more_than_one() -> None:
+    line = np.full((1, 6_000_000, 3), 255, np.uint8)
+    np.testing.assert_array_equal(scaled(line, (1, 1)), 255)
+
+
 def test_a_window_is_cut_out_of_the_whole_and_filled_beyond() -> None:
     pixels = picture(90, 120)
     whole = scaled(pixels, (150, 210))
