@@ -38,7 +38,10 @@ def test_any_shape(
 @pytest.mark.parametrize("count", [511, 512, 513, 16383, 16384, 16385, 40000])
 def test_lengths_around_a_block(count: int) -> None:
     pred, target = maps(count)
-    check_against_float64("mask_focal_loss", pred, target)
+    inside = torch.rand(count, generator=torch.Generator().manual_seed(1)) > 0.5
+    for reduction in ("sum", "none"):
+        check_against_float64("mask_focal_loss", pred, target, reduction=reduction)
+        check_against_float64("mask_focal_loss", pred, target, mask=inside, reduction=reduction)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -123,14 +126,17 @@ def test_autocast_changes_nothing() -> None:
     assert weight.grad.isfinite().all()
 
 
-def test_same_bits_whatever_the_number_of_threads() -> None:
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_same_bits_whatever_the_number_of_threads(reduction: str) -> None:
     pred, target = maps(3, 30000)
     threads = torch.get_num_threads()
     results = []
     try:
         for count in (1, 2, 3, 5, 1):
             torch.set_num_threads(count)
-            results.append(value_and_gradient(ops.mask_focal_loss, pred, target))
+            results.append(
+                value_and_gradient(ops.mask_focal_loss, pred, target, reduction=reduction)
+            )
     finally:
         torch.set_num_threads(threads)
     for value, gradient in results[1:]:

@@ -75,10 +75,15 @@ def test_any_shape(
 @pytest.mark.parametrize("count", [3, 1023, 1025, 65537, 140000])
 def test_lengths_around_a_block(count: int, device: str) -> None:
     pred, target = (each.to(device) for each in maps(count))
-    value, gradient = value_and_gradient(ops.weighted_smooth_l1, pred, target)
-    expected = value_and_gradient(reference.weighted_smooth_l1, pred.double(), target.double())
-    torch.testing.assert_close(value.double(), expected[0], rtol=1e-6, atol=0)
-    torch.testing.assert_close(gradient.double(), expected[1], rtol=1e-5, atol=1e-7)
+    for reduction in ("sum", "none"):
+        value, gradient = value_and_gradient(
+            ops.weighted_smooth_l1, pred, target, reduction=reduction
+        )
+        expected = value_and_gradient(
+            reference.weighted_smooth_l1, pred.double(), target.double(), reduction=reduction
+        )
+        torch.testing.assert_close(value.double(), expected[0], rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(gradient.double(), expected[1], rtol=1e-5, atol=1e-7)
 
 
 def test_nan_stays_where_it_is() -> None:
@@ -112,16 +117,21 @@ def test_half_precision_predictions_compute_in_float32(dtype: torch.dtype) -> No
     assert torch.equal(gradient, wide[1].to(dtype))
 
 
-def test_same_bits_whatever_the_number_of_threads() -> None:
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_same_bits_whatever_the_number_of_threads(reduction: str) -> None:
     pred, target = maps(5, 50000)
     threads = torch.get_num_threads()
+    results = []
     try:
-        torch.set_num_threads(1)
-        one = ops.weighted_smooth_l1(pred, target)
-        torch.set_num_threads(3)
-        assert torch.equal(ops.weighted_smooth_l1(pred, target), one)
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            results.append(
+                value_and_gradient(ops.weighted_smooth_l1, pred, target, reduction=reduction)
+            )
     finally:
         torch.set_num_threads(threads)
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "none"])
