@@ -1,5 +1,6 @@
 // The exponential and the logarithm of csrc/math against the C library's in long double: within the
-// 2 units in the last place that their headers promise, over all that they are promised for.
+// 2 units in the last place that their headers promise, over all that they are promised for; and
+// the power made of them.
 #include <cmath>
 #include <limits>
 #include <random>
@@ -7,6 +8,7 @@
 #include "expect.h"
 #include "math/exponential.h"
 #include "math/logarithm.h"
+#include "math/power.h"
 #include "math/sigmoid.h"
 
 namespace {
@@ -56,6 +58,16 @@ void logarithm_is_exact() {
   EXPECT(fastcount::log_positive(T(1)) == T(0));
 }
 
+// What the way through logarithms cannot give, and multiplying out can.
+template <typename T>
+void powers_keep_zero_and_nan() {
+  for (const double exponent : {0.37, 0.5, 2.0, 40.0}) {
+    const fastcount::Exponent y = fastcount::make_exponent(exponent);
+    EXPECT(fastcount::power(T(0), y) == T(0));
+    EXPECT(std::isnan(fastcount::power(std::numeric_limits<T>::quiet_NaN(), y)));
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -63,5 +75,7 @@ int main() {
   exponential_is_exact<double>(-708.0);
   logarithm_is_exact<float>();
   logarithm_is_exact<double>();
+  powers_keep_zero_and_nan<float>();
+  powers_keep_zero_and_nan<double>();
   return failures();
 }
