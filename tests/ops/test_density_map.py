@@ -78,7 +78,7 @@ def test_clip_equals_scipy_at_whole_pixels(sigma: float, truncate: float) -> Non
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("border", ["renormalize", "clip"])
-@pytest.mark.parametrize("stride", [1, 2, 3, 8, 60])
+@pytest.mark.parametrize("stride", [1, 2, 3, 8, 49, 60])  # 49 * (1 / 49) is less than 1
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_equals_the_reference(border: str, stride: int, dtype: torch.dtype, device: str) -> None:
     points = [
@@ -260,12 +260,18 @@ def test_clip_divides_by_the_whole_window(sigma: float, truncate: float) -> None
     torch.testing.assert_close(wide, expected, rtol=1e-11, atol=0.0)
 
 
-def test_sides_beyond_memory() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_largest_sides_at_a_coarse_stride(device: str) -> None:
     side = 2**31 - 1
-    coarse = ops.density_map(torch.tensor([[1e9, 2e9]]), (side, side), stride=2**28)
+    point = torch.tensor([[1e9, 2e9]], device=device)
+    coarse = ops.density_map(point, (side, side), stride=2**28)
     assert coarse.shape == (1, 1, 8, 8)
     assert float(coarse.sum()) == pytest.approx(1.0, rel=1e-5)
     assert float(coarse[0, 0, 7, 3]) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_sides_beyond_memory() -> None:
+    side = 2**31 - 1
     with pytest.raises(RuntimeError, match=r"memory|alloc|overflow|new_empty"):  # torch 2.11
         ops.density_map(torch.zeros(1, 2), (side, side))
     with pytest.raises(ValueError, match="size"):
