@@ -197,15 +197,22 @@ def test_the_edge_of_the_picture(device: str) -> None:
     assert float(ops.density_map(almost, (1, 1)).sum()) == 1.0
 
 
-def test_threads_do_not_change_a_bit() -> None:
-    points = random_points(3000, (200, 300))
-    sigma = torch.linspace(0.5, 20.0, 3000)
+@pytest.mark.parametrize(
+    ("size", "strides", "dtype"),
+    [((200, 300), (1, 4, 8), torch.float32), ((900, 1000), (1, 16), torch.float64)],
+)
+def test_threads_do_not_change_a_bit(
+    size: tuple[int, int], strides: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    points = [random_points(3000, size), random_points(100, size, 1)]
+    sigma = [torch.linspace(0.5, 20.0, 3000), 3.0]
+    options = {"sigma": sigma, "strides": strides, "dtype": dtype}
     before = torch.get_num_threads()
     results = []
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            results.append(ops.density_pyramid(points, (200, 300), sigma=sigma, strides=(1, 4, 8)))
+            results.append(ops.density_pyramid(points, size, **options))
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:

@@ -121,6 +121,10 @@ def test_bindings_check_too() -> None:
         torch.ops.fastcount.focal_loss(
             pred, target, None, 0, 0, False, 1.0, 0.0, -1.0, 1e-6, None, True, False
         )
+    with pytest.raises(RuntimeError, match=r"eps must be in \[1e-30, 0\.5\), got 0"):
+        torch.ops.fastcount.focal_loss(
+            pred, target, None, 0, 0, False, 1.0, 0.0, 2.0, 0.0, None, True, False
+        )
     with pytest.raises(RuntimeError, match="target must have the shape of pred"):
         torch.ops.fastcount.focal_loss(
             pred, target[1:], None, 0, 0, False, 1.0, 0.0, 2.0, 1e-6, None, True, False

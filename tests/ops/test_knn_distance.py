@@ -119,6 +119,8 @@ def test_wrong_arguments() -> None:
         torch.ops.fastcount.knn_distance(points, [5], 1)
     with pytest.raises(RuntimeError, match="counts"):
         torch.ops.fastcount.knn_distance(scattered(5), [4], 1)
+    with pytest.raises(RuntimeError, match="counts must not be negative, got -1"):
+        torch.ops.fastcount.knn_distance(scattered(5), [6, -1], 1)
 
 
 def test_gradient_is_refused() -> None:

@@ -66,6 +66,26 @@ def test_a_crowd_beside_a_few(device: str, k: int) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("rows", "columns"), [(8, 16), (16, 16), (32, 32)])
+def test_the_farthest_point_that_is_nearest_to_a_corner(
+    rows: int, columns: int, device: str
+) -> None:
+    """Tiles take the points that their middle's nearest leaves in question, and these just so."""
+    middle = torch.tensor([columns - 1, rows - 1], dtype=torch.float64) / 2
+    reach = float(middle.norm())
+    away = math.sqrt(66 - 1e-4)  # 66 = 64 * (1 + 1/32): a bound of five binary digits is exact
+    points = [
+        middle * (1 - away / reach),
+        middle * (2 + (away + 0.98 * reach) / reach),  # from the corner 2 % nearer
+    ]
+    drawn = neighbour_distance_map(torch.stack(points).to(device), (64, 64), k=1)
+    expected = reference.neighbour_distance_map(torch.stack(points).to(device), (64, 64), k=1)
+    torch.testing.assert_close(drawn, expected, rtol=1e-12, atol=1e-12)
+    corner = float(drawn[0, 0, rows - 1, columns - 1])
+    assert corner == pytest.approx(away + 0.98 * reach)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_by_hand(device: str) -> None:
     points = torch.tensor([[0.0, 0.0], [3.0, 0.0], [2.0, 9.0]], device=device)
     distance = neighbour_distance_map(points, (1, 5), k=3)  # the third is outside
