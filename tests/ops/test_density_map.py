@@ -186,6 +186,16 @@ def test_the_narrowest_kernels_hold_their_point(
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_narrow_kernel_half_way_between_two_pixels(dtype: torch.dtype, device: str) -> None:
+    """Its nearest pixels weigh exp(-312) each: they have no sum but relative to one another."""
+    point = torch.tensor([[9.5, 20.0]], device=device)
+    drawn = ops.density_map(point, SIZE, sigma=0.02, truncate=60.0, dtype=dtype)[0, 0]
+    assert drawn.nonzero().tolist() == [[20, 9], [20, 10]]
+    assert drawn[20, 9:11].tolist() == pytest.approx([0.5, 0.5], rel=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_edge_of_the_picture(device: str) -> None:
     height, width = SIZE
     inside = torch.tensor([[-0.5, -0.5], [width - 0.51, height - 0.51]], device=device)

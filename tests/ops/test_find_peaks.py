@@ -173,6 +173,19 @@ def test_layout_and_threads_leave_the_result_alone(device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_as_many_peaks_as_fit(device: str, kernel_size: int) -> None:
+    step = kernel_size // 2 + 1
+    scores = torch.zeros(2, 3, 7, 10, device=device)
+    scores[..., ::step, ::step] = 1.0
+    for max_peaks in (70, 1025):
+        kwargs = {"kernel_size": kernel_size, "max_peaks": max_peaks}
+        padded = find_peaks_padded(scores, **kwargs)
+        assert padded.valid.tolist() == [[-(-7 // step) * -(-10 // step)] * 3] * 2
+        assert_same(padded, reference.find_peaks_padded(scores.cpu(), **kwargs))
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("smooth", [0, 3])
 def test_scores_carry_the_gradient(device: str, smooth: int) -> None:
     scores = noise(2, 2, 9, 8, seed=2).double().to(device).requires_grad_()
@@ -205,6 +218,8 @@ def test_wrong_arguments() -> None:
         find_peaks(scores.int())
     with pytest.raises(RuntimeError, match="odd"):
         torch.ops.fastcount.find_peaks(scores, 2, 0.5, False, None)
+    with pytest.raises(RuntimeError, match="threshold must not be NaN"):
+        torch.ops.fastcount.find_peaks(scores, 3, NAN, False, None)
 
 
 def test_opcheck() -> None:

@@ -212,6 +212,11 @@ MAPS = np.zeros((1, 1, 4, 4), np.float32)
         (lambda: find_peaks(MAPS, threshold=np.nan), ValueError, "threshold: "),
         (lambda: find_peaks(MAPS, smooth=5), ValueError, "smooth: .*got 5"),
         (lambda: find_peaks(MAPS, max_peaks=0), ValueError, "max_peaks: .*got 0"),
+        (
+            lambda: find_peaks(np.broadcast_to(np.float32(0), (1, 1, 2**16, 2**15))),
+            ValueError,
+            r"scores: .*fewer than 2\^31 pixels, .*got \(1, 1, 65536, 32768\)",
+        ),
         (lambda: native.nms(BOXES.T, SCORES, None, 0.5), ValueError, r"boxes: .*got \(4, 2\)"),
         (lambda: native.nms(BOXES, SCORES[:1], None, 0.5), ValueError, r"scores: .*got \(1,\)"),
         (lambda: native.nms(BOXES, SCORES.astype(float), None, 0.5), TypeError, "scores: "),
@@ -223,7 +228,9 @@ MAPS = np.zeros((1, 1, 4, 4), np.float32)
         (lambda: native.nms(BOXES, SCORES, None, 1.5), ValueError, "iou_threshold: .*got 1.5"),
         (lambda: native.nms(BOXES + np.nan, SCORES, None, 0.5), ValueError, "boxes: box 0 "),
         (
-            lambda: native.nms(BOXES + np.array([-3e38, 0, 3e38, 1], np.float32), SCORES, None, 0.5),
+            lambda: native.nms(
+                BOXES + np.array([-3e38, 0, 3e38, 1], np.float32), SCORES, None, 0.5
+            ),
             ValueError,
             "boxes: coordinates are too large",
         ),
@@ -232,6 +239,11 @@ MAPS = np.zeros((1, 1, 4, 4), np.float32)
             lambda: native.place_core(MAPS[0, 0], (0, 5, 0, 4), MAPS[0, 0].copy(), (0, 0)),
             ValueError,
             "core: rows 0 to 5",
+        ),
+        (
+            lambda: native.place_core(MAPS[0, 0], (3, 1, 0, 4), MAPS[0, 0].copy(), (0, 0)),
+            ValueError,
+            "core: rows 3 to 1",
         ),
         (
             lambda: native.place_core(MAPS[0, 0], (0, 4, 0, 4), MAPS[0, 0].copy(), (0, 1)),
