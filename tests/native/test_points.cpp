@@ -1,5 +1,5 @@
-// The torch-free library used from C++ alone: crosses on the CPU and on the emulated GPU, and the
-// distances of neighbours against all pairs.
+// The torch-free library used from C++ alone: crosses on the CPU and on the emulated GPU, the
+// distances of neighbours against all pairs, and grids that no GPU takes.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "cpu/cross_label.h"
 #include "cuda/cross_label.h"
 #include "cuda/knn_distance.h"
+#include "cuda/launch.h"
 #include "expect.h"
 
 namespace {
@@ -69,10 +70,20 @@ void distances_agree() {
   }
 }
 
+// Cut to 32 bits the number of blocks might be small, and the work half done without a word.
+void grids_too_large_are_refused() {
+  constexpr std::int64_t kMost = INT32_MAX;
+  EXPECT(fastcount::cuda::blocks_across(kMost) == static_cast<unsigned>(kMost));
+  EXPECT(fastcount::cuda::blocks_across(kMost + 1) == UINT32_MAX);
+  EXPECT(fastcount::cuda::blocks_across((std::int64_t{1} << 32) + 5) == UINT32_MAX);
+  EXPECT(fastcount::cuda::blocks_across(kMost * 256 + 1, 256) == UINT32_MAX);
+}
+
 }  // namespace
 
 int main() {
   crosses_agree();
   distances_agree();
+  grids_too_large_are_refused();
   return failures();
 }

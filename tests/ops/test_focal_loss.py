@@ -122,6 +122,24 @@ def test_the_clamp_is_at_eps_and_not_at_eps_in_float32(eps: float, passes: list[
     assert (gradient != 0).tolist() == passes
 
 
+@pytest.mark.parametrize("gamma", [0, 0.5, 1, 4])
+def test_no_gradient_where_the_target_is_met(gamma: float) -> None:
+    target = torch.rand(1000, generator=torch.Generator().manual_seed(0)).clamp(0.01, 0.99)
+    gradient = value_and_gradient(ops.mask_focal_loss, target, target, gamma=gamma, poly=True)[1]
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("eps", [0.05, 0.2, 0.45])
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_wide_clamp(name: str, logits: bool, eps: float) -> None:
+    pred, target = maps(300, logits=logits)
+    for dtype in (torch.float32, torch.float64):
+        check_against_float64(
+            name, pred.to(dtype), target.to(dtype), from_logits=logits, eps=eps, reduction="none"
+        )
+
+
 def test_logits_far_out_are_stable() -> None:
     logits = torch.tensor([-1e4, -100.0, -13.0, 13.0, 100.0, 1e4, -torch.inf, torch.inf])
     target = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0])

@@ -216,6 +216,16 @@ def test_wrong_arguments_are_named(
         ops.gaussian_heatmap(torch.ones(2, 2), SIZE, **{"sigma": 1.0, **arguments})
 
 
+@pytest.mark.parametrize("label", [-1, 2])
+def test_bindings_check_labels_too(label: int) -> None:
+    points, sigma = random_points(3), torch.ones(3, dtype=torch.float64)
+    labels = torch.tensor([0, label, 1])
+    with pytest.raises(RuntimeError, match=f"labels must be in 0 .. 1, got {label}"):
+        torch.ops.fastcount.gaussian_heatmap(
+            points, sigma, labels, [3], *SIZE, 2, 1, 3.0, True, True, torch.float32
+        )
+
+
 def test_a_gradient_is_refused() -> None:
     points = torch.rand(3, 2, requires_grad=True)
     with pytest.raises(RuntimeError, match="no gradient with respect to points"):
