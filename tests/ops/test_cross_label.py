@@ -53,6 +53,15 @@ def test_half_way_between_two_pixels_belongs_to_the_second(device: str) -> None:
     assert torch.equal(label, cross_label(whole, (5, 5)))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_more_pictures_than_a_launch_takes(device: str) -> None:
+    columns = torch.arange(300) % 7
+    points = torch.stack([columns, columns % 2], 1).float().to(device)
+    labels = cross_label(list(points[:, None]), (2, 7))
+    alone = torch.cat([cross_label(each[None], (2, 7)) for each in points[:7]])
+    assert torch.equal(labels, alone[columns])
+
+
 def test_refusals() -> None:
     points = torch.zeros(2, 2, requires_grad=True)
     with pytest.raises(RuntimeError, match="no gradient"):

@@ -251,6 +251,15 @@ def test_more_points_than_are_drawn_at_once(dtype: torch.dtype, stride: int) -> 
         torch.testing.assert_close(together.double(), alone[0], rtol=2e-7, atol=0.0)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_more_pictures_than_a_launch_takes(device: str) -> None:
+    columns = torch.arange(300) % 7
+    points = torch.stack([columns, columns % 2], 1).float().to(device)
+    drawn = ops.density_map(list(points[:, None]), (2, 7), sigma=1.0)
+    alone = torch.cat([ops.density_map(each[None], (2, 7), sigma=1.0) for each in points[:7]])
+    assert torch.equal(drawn, alone[columns])
+
+
 def test_kernels_larger_than_the_picture() -> None:
     points = random_points(5, SIZE)
     for sigma in (1e3, 1e9, 1e30):
@@ -390,6 +399,8 @@ def test_compiles_without_a_graph_break() -> None:
         torch.testing.assert_close(compiled(points, sigma), twice(points, sigma))
     with pytest.raises(RuntimeError, match="points must be finite"):
         compiled(torch.full((5, 2), float("nan")), torch.ones(5))
+    with pytest.raises(RuntimeError, match="sigma must be positive and finite, got 0"):
+        compiled(torch.ones(5, 2), torch.zeros(5))
 
 
 def test_sigma_follows_the_points_to_another_device() -> None:

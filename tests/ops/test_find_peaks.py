@@ -146,6 +146,8 @@ def test_nothing_in_nothing_out(device: str, shape: tuple[int, ...], smooth: int
     padded = find_peaks_padded(scores.detach(), smooth=smooth, max_peaks=4)
     assert padded.points.shape == (*shape[:2], 4, 2)
     assert not padded.valid.any()
+    assert not padded.scores.any()
+    assert (padded.points == -1).all()
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -19,7 +19,7 @@ def scattered(count: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", EXACT)
 @pytest.mark.parametrize("count", [2, 3, 8, 9, 17, 200])
-@pytest.mark.parametrize("k", [1, 4, 7, 30])
+@pytest.mark.parametrize("k", [1, 4, 5, 8, 9, 16, 17, 30])
 def test_equals_all_pairs(device: str, dtype: torch.dtype, count: int, k: int) -> None:
     points = scattered(count, seed=count + k, dtype=dtype).to(device)
     distance = knn_distance(points, k)

@@ -86,6 +86,15 @@ def test_the_farthest_point_that_is_nearest_to_a_corner(
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_more_pictures_than_a_launch_takes(device: str) -> None:
+    columns = torch.arange(300) % 7
+    points = torch.stack([columns, columns % 2], 1).double().to(device)
+    drawn = neighbour_distance_map(list(points[:, None]), (2, 7))
+    alone = torch.cat([neighbour_distance_map(each[None], (2, 7)) for each in points[:7]])
+    assert torch.equal(drawn, alone[columns])
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_by_hand(device: str) -> None:
     points = torch.tensor([[0.0, 0.0], [3.0, 0.0], [2.0, 9.0]], device=device)
     distance = neighbour_distance_map(points, (1, 5), k=3)  # the third is outside

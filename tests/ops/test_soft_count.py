@@ -40,13 +40,18 @@ def test_equals_reference(
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("part", ["map", "count", "both"])
-def test_soft_count_equals_reference(device: str, dtype: torch.dtype, part: str) -> None:
+@pytest.mark.parametrize(
+    ("kernel_size", "part"), [(3, "map"), (3, "count"), (3, "both"), (5, "both"), (19, "both")]
+)
+def test_soft_count_equals_reference(
+    device: str, dtype: torch.dtype, kernel_size: int, part: str
+) -> None:
     maps = heat(2, 3, 33, 47, seed=1).to(device, dtype)
     results = []
     for ops in (soft_count, reference.soft_count):
         leaf = maps.clone().requires_grad_()
-        detection, count = ops(leaf, beta=4.0, steepness=9.0, threshold=0.4)
+        options = {"kernel_size": kernel_size, "steepness": 9.0, "threshold": 0.4}
+        detection, count = ops(leaf, beta=4.0, **options)
         assert count.shape == (2, 3)
         loss = (detection * maps.flip(2)).sum() if part != "count" else 0.0
         if part != "map":

@@ -72,7 +72,7 @@ def test_any_shape(
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("count", [3, 1023, 1025, 65537, 140000])
+@pytest.mark.parametrize("count", [3, 1023, 1025, 65537, 140000, 2_200_000])
 def test_lengths_around_a_block(count: int, device: str) -> None:
     pred, target = (each.to(device) for each in maps(count))
     for reduction in ("sum", "none"):
