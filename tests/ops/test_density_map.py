@@ -260,6 +260,15 @@ def test_more_pictures_than_a_launch_takes(device: str) -> None:
     assert torch.equal(drawn, alone[columns])
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_crowded_strip_among_many_pictures(device: str) -> None:
+    """So many pictures that a block draws two tiles, of more points than it lists at a time."""
+    crowd = random_points(3000, (32, 256)).float().to(device)
+    drawn = ops.density_map([crowd] + [crowd[:0]] * 127, (256, 256), sigma=2.0)
+    assert torch.equal(drawn[:1], ops.density_map(crowd, (256, 256), sigma=2.0))
+    assert not drawn[1:].any()
+
+
 def test_kernels_larger_than_the_picture() -> None:
     points = random_points(5, SIZE)
     for sigma in (1e3, 1e9, 1e30):
