@@ -36,7 +36,8 @@ def with_one_wrong(place: int, wrong: float, where: str) -> tuple[Tensor, Tensor
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
-    ("wrong", "where"), [(torch.nan, "x"), (torch.inf, "y"), (torch.nan, "sigma"), (-1.0, "sigma")]
+    ("wrong", "where"),
+    [(torch.nan, "x"), (torch.inf, "y"), (torch.nan, "sigma"), (-1.0, "sigma"), (0.0, "sigma")],
 )
 def test_the_map_of_a_point_that_is_not_valid_is_nan(
     wrong: float, where: str, size: tuple[int, int], dtype: torch.dtype, device: str
@@ -52,3 +53,12 @@ def test_the_map_of_a_point_that_is_not_valid_is_nan(
         for maps in drawn:
             assert maps[place // 20].isnan().all()
             assert not maps[1 - place // 20].isnan().any()
+
+
+@DEVICES
+def test_a_label_out_of_range_draws_nothing(device: str) -> None:
+    points = torch.tensor([[2.0, 3.0]] * 4, dtype=torch.float64, device=device)
+    sigma = torch.ones(4, dtype=torch.float64, device=device)
+    labels = torch.tensor([-1, 2, 2**32, 2**32 + 1], device=device)  # in 32 bits: 0 and 1
+    options = (4, 5, 2, 1, 3.0, False, True, torch.float32)
+    assert not OPS.gaussian_heatmap(points, sigma, labels, [4], *options).any()

@@ -262,10 +262,11 @@ def test_more_pictures_than_a_launch_takes(device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_crowded_strip_among_many_pictures(device: str) -> None:
-    """So many pictures that a block draws two tiles, of more points than it lists at a time."""
-    crowd = random_points(3000, (32, 256)).float().to(device)
-    drawn = ops.density_map([crowd] + [crowd[:0]] * 127, (256, 256), sigma=2.0)
-    assert torch.equal(drawn[:1], ops.density_map(crowd, (256, 256), sigma=2.0))
+    """So many pictures that a block draws two tiles of three, of more points than it lists."""
+    size = (256, 384)
+    crowd = torch.cat([random_points(3000, (32, 384)), random_points(50, size, 1)]).to(device)
+    drawn = ops.density_map([crowd] + [crowd[:0]] * 89, size, sigma=2.0)
+    assert torch.equal(drawn[:1], ops.density_map(crowd, size, sigma=2.0))
     assert not drawn[1:].any()
 
 

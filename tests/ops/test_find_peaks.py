@@ -62,15 +62,31 @@ def test_maps_larger_than_a_strip(device: str, shape: tuple[int, int], kernel_si
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_highest_of_many(device: str, max_peaks: int, dtype: torch.dtype) -> None:
     scores = noise(1, 4, 110, 130, seed=3).to(device, dtype)
+    scores[0, 0] -= 0.6  # below 0, too
     scores[0, 1] = (scores[0, 1] * 8).floor()  # of equal ones the first
     scores[0, 2] = 0.5 + scores[0, 2] * 2.0**-40  # equal in float32
     scores[0, 3, 40:] = 0.0
     for kernel_size in (1, 3):
-        kwargs = {"kernel_size": kernel_size, "threshold": 0.01, "max_peaks": max_peaks}
+        kwargs = {"kernel_size": kernel_size, "threshold": -0.5, "max_peaks": max_peaks}
         assert_same(
             find_peaks_padded(scores, **kwargs),
             reference.find_peaks_padded(scores.cpu(), **kwargs),
         )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_highest_is_the_last_of_one_more_than_a_block_sorts(device: str) -> None:
+    scores = torch.arange(1.0, 1026.0, device=device).reshape(1, 1, 25, 41)
+    kwargs = {"kernel_size": 1, "threshold": 0.0, "max_peaks": 2}
+    assert find_peaks_padded(scores, **kwargs).points.tolist() == [[[[40, 24], [39, 24]]]]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_more_maps_than_a_block_numbers(device: str) -> None:
+    scores = noise(4, 300, 3, 3).to(device)
+    for max_peaks in (None, 1):
+        got = find_peaks(scores, threshold=0.3, max_peaks=max_peaks)
+        assert_same(got, reference.find_peaks(scores, threshold=0.3, max_peaks=max_peaks))
 
 
 @given(data=st.data())

@@ -35,7 +35,7 @@ def test_any_shape(
     check_against_float64(name, pred, target, alpha=0.7, **options)
 
 
-@pytest.mark.parametrize("count", [511, 512, 513, 16383, 16384, 16385, 40000])
+@pytest.mark.parametrize("count", [511, 512, 513, 16383, 16384, 16385, 40000, 300_000])
 def test_lengths_around_a_block(count: int) -> None:
     pred, target = maps(count)
     inside = torch.rand(count, generator=torch.Generator().manual_seed(1)) > 0.5
