@@ -123,13 +123,12 @@ FASTCOUNT_PEAK_LOOPS(double)
 
 // Running maxima along a line: entry i is the greatest of entries i .. i + length - 1, by doubling
 // and then two overlapping runs. `spare` and `other` are as long; returns which of the three holds
-// them. The line itself stays as it is.
+// them. The line itself stays as it is. Runs that would reach beyond its end are not made.
 template <typename Key>
 const Key* widen(const Key* line, Key* spare, Key* other, std::int64_t count, std::int64_t length) {
   for (std::int64_t have = 1; have < length;) {
     const std::int64_t step = std::min(have, length - have);
     greater_of(line, line + step, count - step, spare);
-    std::copy(line + count - step, line + count, spare + count - step);
     line = spare;
     std::swap(spare, other);
     have += step;
