@@ -25,7 +25,7 @@ def assert_same(got: tuple[torch.Tensor, ...], expected: tuple[torch.Tensor, ...
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("kernel_size", [1, 3, 5, 11, 31])
+@pytest.mark.parametrize("kernel_size", [1, 3, 5, 11, 17, 31])
 @pytest.mark.parametrize("smooth", [0, 3])
 def test_equals_reference(device: str, dtype: torch.dtype, kernel_size: int, smooth: int) -> None:
     scores = noise(2, 3, 23, 37, seed=kernel_size).to(device, dtype)
