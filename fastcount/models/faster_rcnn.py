@@ -99,7 +99,8 @@ class FasterRCNN(BoxDetector):
         self.pyramid = BackbonePyramid(backbone, channels, tuple(levels), weights, "pool")
         self.normalize = Normalize(self.pyramid.mean, self.pyramid.std)
         self.strides = [2**level for level in levels]
-        self.tiling = Tiling(mode="overlap", tile=(1536, 1536), margin=256, align=self.strides[-1])
+        # As far as the first stage sees with ResNet-50 and the paper's levels.
+        self.tiling = Tiling(mode="overlap", tile=(1536, 1536), margin=320, align=self.strides[-1])
         anchors = AnchorGenerator(
             tuple((int(anchor_scale * stride),) for stride in self.strides),
             ((0.5, 1.0, 2.0),) * len(self.strides),

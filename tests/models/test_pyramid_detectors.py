@@ -260,3 +260,20 @@ def test_one_step_with_the_backbone_of_the_paper(name: str) -> None:
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     low, high = {"yolov5": (80, 95), "faster_rcnn": (40, 50)}.get(name, (25, 45))
     assert low < millions < high
+
+
+def test_tiles_of_faster_rcnn_overlap_by_as_far_as_its_first_stage_sees() -> None:
+    model = create_model("faster_rcnn", channels=8).double().eval()
+    for layer in model.modules():  # positive, so that nothing cancels or is shut off
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
+            if layer.bias is not None:
+                torch.nn.init.zeros_(layer.bias)
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(layer.weight)
+    images = torch.full((1, 3, 64, 1024), 2.0, dtype=torch.float64, requires_grad=True)
+    objectness = model(images).objectness[-1]
+    (gradient,) = torch.autograd.grad(objectness[0, :, 0, 8].sum(), images)
+    columns = gradient.abs().sum((0, 1, 2)).nonzero().flatten()
+    reach = max(512 - int(columns[0]), int(columns[-1]) - (512 + 63))
+    assert model.tiling.margin - 64 < reach <= model.tiling.margin
