@@ -47,7 +47,7 @@ from fastcount.training.module import CountingModule
 from fastcount.training.pictures import PicturesModule
 from fastcount.training.same_run import same_data, same_settings
 from fastcount.training.score_threshold import choose_score_threshold
-from fastcount.training.start import begin_from
+from fastcount.training.start import begin_from, other_split
 from fastcount.training.steps import Steps
 
 
@@ -110,7 +110,9 @@ def _train(
     for copied in pictures.copies:
         say(f"not trained on, it is a copy of a validation picture: {copied}")
     if config.start is not None:
-        begin_from(model, config.start, Path(config.output))
+        card = begin_from(model, config.start, Path(config.output))
+        if pictures.validation and (told := other_split(config, card)) is not None:
+            say(told)
     fixed = {
         name: weight.detach().clone()
         for name, weight in model.named_parameters()
@@ -257,6 +259,8 @@ def _card(
         "start": config.start,
         "commit": _commit(),
         "pictures": counts,
+        "validation": config.validation,
+        "validation_seed": config.validation_seed,
         "validation_error": error,
         "steps": config.steps,
         "seed": config.seed,
