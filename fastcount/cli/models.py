@@ -52,8 +52,8 @@ def models(
 
 
 def _card(card: dict[str, Any]) -> str:
-    """One line an entry; lists and dictionaries flat."""
-    return "\n".join(f"{key}: {_flat(value)}" for key, value in card.items())
+    """One line an entry that says anything; lists and dictionaries flat."""
+    return "\n".join(f"{key}: {_flat(value)}" for key, value in card.items() if value is not None)
 
 
 def _flat(value: Any) -> str:

@@ -21,6 +21,7 @@ from fastcount.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from fastcount.data.base import CountingDataset
+    from fastcount.models.neighbour_sigma import NeighbourSigma
 
 MANIFEST = "targets.json"
 
@@ -34,8 +35,13 @@ def targets(
         float | None,
         typer.Option(help="Pixels; by default each point's own, from its neighbours."),
     ] = None,
-    k: Annotated[int, typer.Option(min=1, help="Neighbours that decide a point's sigma.")] = 4,
-    beta: Annotated[float, typer.Option(help="Sigma by their mean distance.")] = 0.1,
+    k: Annotated[
+        int | None,
+        typer.Option(min=1, help="Neighbours that decide a point's sigma.", show_default="4"),
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Sigma by their mean distance.", show_default="0.1")
+    ] = None,
     stride: Annotated[int, typer.Option(min=1, help="Pixels a cell of the maps.")] = 1,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw each map over its picture, too.")
@@ -53,11 +59,15 @@ def targets(
     from fastcount.cli.inputs import Input, unique_stems
     from fastcount.data import open_dataset
     from fastcount.files import atomic_write
+    from fastcount.models.neighbour_sigma import NeighbourSigma
 
     if sigma is not None and not 0 < sigma < math.inf:
         leave(f"--sigma {sigma}: must be positive and finite", WRONG_USAGE)
-    if not 0 < beta < math.inf:
+    if beta is not None and not 0 < beta < math.inf:
         leave(f"--beta {beta}: must be positive and finite", WRONG_USAGE)
+    if sigma is not None and (k is not None or beta is not None):
+        leave("--sigma is every point's own width: leave out --k and --beta", WRONG_USAGE)
+    neighbours = NeighbourSigma(k=4 if k is None else k, beta=0.1 if beta is None else beta)
     try:
         data = open_dataset(dataset)
     except (ValueError, OSError) as error:
@@ -69,7 +79,7 @@ def targets(
         for index, stem in enumerate(stems):
             entry: dict[str, Any] = {"id": data.ids[index]}
             try:
-                entry |= _draw(data, index, out / stem, sigma, (k, beta), stride, overlay)
+                entry |= _draw(data, index, out / stem, sigma, neighbours, stride, overlay)
             except (ValueError, OSError) as error:
                 say(f"{data.ids[index]}: {error}")
                 entry["error"] = str(error)
@@ -95,7 +105,7 @@ def _draw(
     index: int,
     target: Path,
     sigma: float | None,
-    neighbours: tuple[int, float],
+    neighbours: NeighbourSigma,
     stride: int,
     overlay: bool,
 ) -> dict[str, Any]:
@@ -108,7 +118,6 @@ def _draw(
     from fastcount.counting import Counting
     from fastcount.data.transforms import inside
     from fastcount.files import atomic_write
-    from fastcount.models.neighbour_sigma import NeighbourSigma
 
     found = data.annotation(index).points
     if found is None:
@@ -117,8 +126,7 @@ def _draw(
     size = (picture.shape[0], picture.shape[1])
     points = torch.from_numpy(np.array(found, dtype=np.float64))
     here = points[inside(points, size)]
-    k, beta = neighbours
-    width = NeighbourSigma(k=k, beta=beta).of(here) if sigma is None else sigma
+    width = neighbours.of(here) if sigma is None else sigma
     density = ops.density_map(here, size, sigma=width, stride=stride)[0, 0].numpy()
     file_name = target.with_name(f"{target.name}.npy")
     with atomic_write(file_name) as file:

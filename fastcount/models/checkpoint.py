@@ -66,8 +66,10 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
+        whole = path.suffix == ".safetensors"
+        cure = "copy or download it again" if whole else "give the one that training wrote"
         raise ValueError(
-            f"path: {path} is not a whole safetensors file ({error}); copy or download it again"
+            f"path: {path} is not a whole safetensors file ({error}); {cure}"
         ) from error
     document = _document(path, metadata)
     try:

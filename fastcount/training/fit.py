@@ -77,7 +77,10 @@ def fit(
     if config.calibrate:
         copy.deepcopy(model).scale_counts(1.0)  # so that a model that cannot says so now
     folder = Path(config.output) / config.name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"output: {folder} cannot be made ({error})") from error
     # The processes that a run on several devices starts are part of the first one's run.
     first = getattr(rank_zero_only, "rank", 0) == 0
     with only_one(folder, say) if first else nullcontext():

@@ -14,6 +14,7 @@ import fastcount
 import fastcount.training
 from fastcount import shipped
 from fastcount.cli import doctor
+from fastcount.models.checkpoint import load_model, save_model
 from fastcount.runtime.counter import Counter
 
 
@@ -141,6 +142,10 @@ def test_models(
     assert model["name"] == "crowd"
     assert model["card"]["results"] == {"mae": 1.25}
     assert "mae 1.25" in run("models")[1]
+    save_model(load_model(model_file), tmp_path / "crowd.safetensors", card={"start": None, "n": 3})
+    printed = run("models")[1]
+    assert "n: 3" in printed
+    assert "start" not in printed
     (tmp_path / "broken.safetensors").write_bytes(b"x")
     code, out, err = run("models")
     assert (code, out) == (1, "")

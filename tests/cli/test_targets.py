@@ -58,7 +58,13 @@ def test_one_bad_picture_does_not_end_it(run_json, table: str, tmp_path: Path) -
 
 
 def test_wrong_usage(run, table: str, tmp_path: Path) -> None:
-    for extra in (("--sigma", -1), ("--beta", 0), ("--stride", 0), ("--sigma", "inf")):
+    for extra in (
+        ("--sigma", -1),
+        ("--sigma", 2, "--k", 3),
+        ("--beta", 0),
+        ("--stride", 0),
+        ("--sigma", "inf"),
+    ):
         assert run("targets", table, "--out", tmp_path / "maps", *extra)[0] == 2
     assert run("targets", "csv:nowhere", "--out", tmp_path / "maps")[0] == 2
     (tmp_path / "counts.csv").write_text("path,count\na.png,3\n")

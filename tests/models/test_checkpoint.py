@@ -128,5 +128,9 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     save_model(create_model("mcnn"), tmp_path / "whole.safetensors")
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes((tmp_path / "whole.safetensors").read_bytes()[:5000])
-    with pytest.raises(ValueError, match="not a whole safetensors file"):
+    with pytest.raises(ValueError, match=r"not a whole safetensors file .*download it again"):
         load_model(cut)
+    exported = tmp_path / "whole.onnx"
+    exported.write_bytes(b"onnx" * 100)
+    with pytest.raises(ValueError, match="give the one that training wrote"):
+        load_model(exported)

@@ -1,4 +1,4 @@
-"""Runs that go on from others: what they are told of the split."""
+"""What is told where a run begins: of another split than that of its start, of its output."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ def test_another_split_than_that_of_the_start_is_told(
     split = [line for line in lines if line.startswith("validation: ")]
     assert len(split) == told
     assert all("tiny kept 0.3 by 0" in line for line in split)
+
+
+def test_an_output_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"^output: .*file/runs/tiny cannot be made"):
+        fit(write_run(tmp_path), [f"output={tmp_path / 'file' / 'runs'}"])
