@@ -109,7 +109,7 @@ def test_no_points_and_far_points_pass(transform: v2.Transform) -> None:
     far = PixelPoints(torch.tensor([[4000.0, -700.0]]), canvas_size=(HEIGHT, WIDTH))
     _, moved = transform(image, far)
     assert moved.shape == (1, 2)
-    assert moved.abs().max() > 300  # not clamped to the picture
+    assert moved.abs().max() > 200  # not clamped to the picture
 
 
 def test_copies_keep_the_type() -> None:
