@@ -115,14 +115,17 @@ class Counting:
             return (corners[:, :2] + corners[:, 2:]) / 2 - 0.5
         return None
 
-    def overlay(self, image: PictureSource) -> Image.Image:
+    def overlay(self, image: PictureSource, zones: Sequence[ArrayLike] = ()) -> Image.Image:
         """``image`` with the density as heat, points, boxes and the count drawn over it.
 
-        Raises ``ValueError`` where ``image`` is not of this counting's ``size``.
+        ``zones``: polygons as :meth:`zone` takes them, each drawn as its outline with its count.
+
+        Raises ``ValueError`` where ``image`` is not of this counting's ``size``, and for zones as
+        :meth:`zone` does.
         """
         from fastcount.overlay import draw
 
-        return draw(self, image)
+        return draw(self, image, zones)
 
     def to_dict(self, *, density: bool = False) -> dict[str, Any]:
         """Plain numbers, lists and strings, fit for JSON; but for ``points`` what is None is left

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from fastcount.pictures import MAX_PIXELS, PictureSource, open_picture
+from fastcount.zones import as_polygon, clip
 
 if TYPE_CHECKING:
     from fastcount.counting import Counting
@@ -26,8 +28,11 @@ _BRIGHTEST = 0.995  # quantile of the occupied cells that gets the strongest hea
 _ROWS = 256  # of the picture blended at a time
 
 
-def draw(counting: Counting, image: PictureSource) -> Image.Image:
-    """``image`` as RGB with the density as heat, boxes, points and the count drawn over it."""
+def draw(counting: Counting, image: PictureSource, zones: Sequence[ArrayLike] = ()) -> Image.Image:
+    """``image`` as RGB with the density as heat, boxes, points, zones and the count drawn over it.
+
+    Raises as :meth:`fastcount.Counting.overlay` does.
+    """
     counted = counting.size[0] * counting.size[1]
     picture = open_picture(image, max_pixels=max(counted, MAX_PIXELS)).copy()
     if picture.shape[:2] != tuple(counting.size):
@@ -47,6 +52,8 @@ def draw(counting: Counting, image: PictureSource) -> Image.Image:
             canvas.rectangle(corners, outline=_colour(counting, number), width=round(1.5 * scale))
     if counting.points is not None:
         _draw_points(canvas, counting, scale)
+    for polygon in zones:
+        _draw_zone(canvas, counting, polygon, scale)
     _write_count(canvas, counting)
     return result
 
@@ -68,6 +75,34 @@ def _draw_points(canvas: ImageDraw.ImageDraw, counting: Counting, scale: float) 
         canvas.ellipse(outer, outline=(0, 0, 0), width=line + 2)
         inner = (x - radius, y - radius, x + radius, y + radius)
         canvas.ellipse(inner, outline=_colour(counting, number), width=line)
+
+
+def _draw_zone(
+    canvas: ImageDraw.ImageDraw, counting: Counting, polygon: ArrayLike, scale: float
+) -> None:
+    """The outline, and the zone's count in the middle of what the picture shows of it."""
+    text = _written(counting, counting.zone(polygon))
+    picture = np.array(counting.size[::-1], np.float64)  # width, height
+    line = max(1, round(1.5 * scale))
+    # Cut off beyond the border, where the new edges are out of sight: corners may be far away.
+    beyond = line + 2
+    corners = clip(as_polygon(polygon) + 0.5 + beyond, picture + 2 * beyond) - 0.5 - beyond
+    if not len(corners):
+        return
+    outline = [(x, y) for x, y in (*corners, corners[0])]
+    canvas.line(outline, fill=(0, 0, 0), width=line + 2, joint="curve")
+    canvas.line(outline, fill=(255, 255, 255), width=line, joint="curve")
+    seen = corners.clip(0, picture - 1)
+    middle = (seen.min(axis=0) + seen.max(axis=0)) / 2
+    font = ImageFont.load_default(float(np.clip(picture.min() / 24, 9, 70)))
+    left, top, right, bottom = canvas.textbbox((0, 0), text, font=font, anchor="mm")
+    room = np.array([right - left, bottom - top]) / 2 + beyond
+    if (2 * room > picture).any():
+        return  # a picture too small to write on
+    x, y = middle.clip(room, picture - room)
+    canvas.text(
+        (x, y), text, (255, 255, 255), font, "mm", stroke_width=line + 1, stroke_fill=(0, 0, 0)
+    )
 
 
 def _blend_heat(
@@ -101,8 +136,7 @@ def _blend_heat(
 
 def _write_count(canvas: ImageDraw.ImageDraw, counting: Counting) -> None:
     height, width = counting.size
-    exact = counting.density is None and counting.points is not None
-    text = f"{counting.count:.0f}" if exact or abs(counting.count) >= 100 else _short(counting)
+    text = _written(counting, counting.count)
     if counting.std is not None:
         text += f" ± {counting.std:.1f}"
     size = float(np.clip(min(height, width) / 14, 9, 120))
@@ -116,5 +150,9 @@ def _write_count(canvas: ImageDraw.ImageDraw, counting: Counting) -> None:
     canvas.text((2 * pad - left, 2 * pad - top), text, font=font, fill=(255, 255, 255))
 
 
-def _short(counting: Counting) -> str:
-    return f"{counting.count:.1f}".removesuffix(".0")
+def _written(counting: Counting, count: float) -> str:
+    """``count`` as text: whole where ``counting`` has points alone, or where it is large."""
+    exact = counting.density is None and counting.points is not None
+    if exact or abs(count) >= 100:
+        return f"{count:.0f}"
+    return f"{count:.1f}".removesuffix(".0")

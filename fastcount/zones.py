@@ -66,7 +66,7 @@ def coverage(
     """
     rows, columns = shape
     reach = np.array([min(size[1] / cell[1], columns), min(size[0] / cell[0], rows)])
-    clipped = _clip((corners + 0.5) / (cell[1], cell[0]), reach)
+    clipped = clip((corners + 0.5) / (cell[1], cell[0]), reach)
     cover = np.zeros((rows, columns + 1))
     for start, end in zip(clipped, np.roll(clipped, -1, axis=0), strict=True):
         _add_edge(cover, start, end)
@@ -116,8 +116,11 @@ def _right_of(left: float, right: float, column: int) -> float:
     return (past + (b - a) * (high - (a + b) / 2)) / (right - left)
 
 
-def _clip(corners: Array, reach: Array) -> Array:
-    """Sutherland-Hodgman against [0, reach]; edges that coincide on the rim cancel in an area."""
+def clip(corners: Array, reach: Array) -> Array:
+    """(L, 2) what of the polygon (K, 2) lies in [0, reach], L = 0 where nothing does.
+
+    Sutherland-Hodgman: edges that coincide on the rim cancel in an area.
+    """
     for axis in (0, 1):
         for bound, sign in ((0.0, 1.0), (float(reach[axis]), -1.0)):
             kept: list[Array] = []

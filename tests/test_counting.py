@@ -229,10 +229,49 @@ def test_overlay_draws_points_and_boxes_by_class() -> None:
     assert np.asarray(boxes.overlay(picture))[185, 50].max() > 0
 
 
+def test_overlay_draws_zones_as_outlines_with_their_counts() -> None:
+    picture = np.full((300, 400, 3), 128, np.uint8)
+    points = np.array([(250, 200), (251, 200)], np.float32)
+    counting = Counting(2, (300, 400), points=points)
+    zones = [
+        [(120, 100), (280, 100), (280, 260), (120, 260)],
+        [(330, 150), (1e7, 150), (1e7, 1e7), (330, 1e7)],  # most of it is not in the picture
+        [(500, 0), (600, 0), (600, 99)],  # nothing of it is
+    ]
+    without = np.asarray(counting.overlay(picture)).astype(int)
+    drawn = np.asarray(counting.overlay(picture, zones)).astype(int)
+    assert drawn[180, [120, 280]].min() == drawn[[100, 260], 150].min() == 255
+    assert drawn[[200, 299], 330].min() == drawn[150, [350, 399]].min() == 255
+    changed = np.abs(drawn - without).sum(axis=2) > 0
+    inside = changed[105:255, 125:275]
+    assert inside[60:90, 60:90].any()  # the count in the middle
+    inside[60:90, 60:90] = False
+    assert not inside.any()
+    border = changed[:, 340:].copy()
+    border[145:155] = border[205:245] = False  # the edge, and the count
+    assert not border.any()
+    assert not changed[:, :115].any()
+
+
+def test_overlay_writes_each_zone_s_own_count() -> None:
+    picture = np.zeros((300, 400, 3), np.uint8)
+    zone = [(120, 100), (280, 100), (280, 260), (120, 260)]
+    seen = []
+    for x in (20, 140):  # outside the zone, inside it
+        counting = Counting(1, (300, 400), points=np.array([(x, 250)], np.float32))
+        seen.append(np.asarray(counting.overlay(picture, [zone]))[150:210, 170:230])
+    assert (seen[0] != seen[1]).any()
+    with pytest.raises(ValueError, match="one number for the whole picture"):
+        Counting(1, (300, 400)).overlay(picture, [zone])
+    with pytest.raises(ValueError, match="polygon"):
+        counting.overlay(picture, [zone[:2]])
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 900), (9, 9)])
 def test_overlay_of_tiny_pictures(size: tuple[int, int]) -> None:
     counting = Counting(12345.6, size, density=np.ones((1, -(-size[1] // 8)), np.float32), stride=8)
-    assert counting.overlay(np.zeros((*size, 3), np.uint8)).size == size[::-1]
+    for zones in ([], [[(-9, -9), (999, -9), (999, 999), (-9, 999)]], [[(0, 0), (1, 0), (0, 1)]]):
+        assert counting.overlay(np.zeros((*size, 3), np.uint8), zones).size == size[::-1]
 
 
 def test_overlay_wants_the_same_picture() -> None:

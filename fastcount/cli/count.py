@@ -57,7 +57,10 @@ def count(
         Path | None, typer.Option(metavar="DIR", help="Write results.json and overlays here.")
     ] = None,
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Draw each result over its picture, into --out.")
+        bool,
+        typer.Option(
+            "--overlay", help="Draw each result, with its zones, over its picture, into --out."
+        ),
     ] = False,
     form: Annotated[
         Format | None, typer.Option("--format", help="What to print; a table by default.")
@@ -185,7 +188,7 @@ def _count_one(
 
         try:
             with atomic_write(overlay) as file:
-                counting.overlay(picture).save(file, "PNG")
+                counting.overlay(picture, zones).save(file, "PNG")
             entry["overlay"] = str(overlay)
         except OSError as error:  # what was counted is not lost for that
             entry["error"] = f"--out: {overlay} cannot be written ({error})"

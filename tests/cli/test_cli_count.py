@@ -107,6 +107,19 @@ def test_zones(run_json, run, model_file: str, pictures: Path) -> None:
     assert float(row["zone1"]) == pytest.approx(float(row["count"]), rel=1e-5)
 
 
+def test_an_overlay_shows_the_zones_that_were_counted(
+    run_json, model_file: str, pictures: Path, tmp_path: Path
+) -> None:
+    zone = [(10.0, 8.0), (40.0, 8.0), (40.0, 30.0)]
+    text = " ".join(f"{x:g},{y:g}" for x, y in zone)
+    arguments = ("count", pictures / "a.png", "--model", model_file, "--zone", text, "--json")
+    _, (entry,) = run_json(*arguments, "--overlay", "--out", tmp_path)
+    counting = fastcount.load(model_file)(pictures / "a.png")
+    expected = counting.overlay(pictures / "a.png", [zone])
+    assert (np.asarray(Image.open(entry["overlay"])) == np.asarray(expected)).all()
+    assert (np.asarray(expected) != np.asarray(counting.overlay(pictures / "a.png"))).any()
+
+
 def test_csv_has_a_line_a_picture(run, model_file: str, pictures: Path) -> None:
     code, out, _ = run(
         "count", pictures, pictures / "none.png", "--model", model_file, "--format", "csv"
