@@ -7,7 +7,6 @@ Mask Focal Loss (GTA_Head).
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -65,6 +64,7 @@ class MOT(CountingDataset):
             ]
         ]
         self.ids = tuple(f"{frame.parent.parent.name}/{frame.stem}" for frame in self._frames)
+        self._boxes: dict[Path, dict[int, NDArray[np.float64]]] = {}
 
     def path(self, index: int) -> Path:
         return self._frames[index]
@@ -74,7 +74,9 @@ class MOT(CountingDataset):
         file = frame.parent.parent / "gt" / "gt.txt"
         if not frame.stem.isdigit():
             raise DatasetError(f"{self.name}: {frame} is not named by its frame's number")
-        boxes = _read(self.name, file).get(int(frame.stem), np.zeros((0, 4)))
+        if file not in self._boxes:  # read once, not once a frame
+            self._boxes[file] = _read(self.name, file)
+        boxes = self._boxes[file].get(int(frame.stem), np.zeros((0, 4)))
         with errors_of(f"{self.name}: frame {int(frame.stem)} in {file}"):
             return Annotation.of_boxes(boxes, np.zeros(len(boxes), dtype=np.int64))
 
@@ -91,9 +93,8 @@ class GTAHead(MOT):
     name: ClassVar[str] = "gta_head"
 
 
-@lru_cache(maxsize=32)
 def _read(name: str, file: Path) -> dict[int, NDArray[np.float64]]:
-    """Boxes (N, 4) in edge coordinates by frame; a file is read once, not once a frame."""
+    """Boxes (N, 4) in edge coordinates by frame."""
     found: dict[int, list[list[float]]] = defaultdict(list)
     if not file.is_file():
         raise DatasetError(

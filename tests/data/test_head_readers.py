@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import trees
 
-from fastcount.data import DatasetError, open_dataset
+from fastcount.data import DatasetError, mot, open_dataset
+from fastcount.data.texts import read_text
 
 GT = """1,1,11,21,8,10,1,1,1.0
 1,2,31.5,5,6,6,1,1,0.5
@@ -77,6 +78,30 @@ def test_mot_frames_are_named_by_their_numbers(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"cover\.jpg is not named by its frame's number"):
         dataset.annotation(dataset.ids.index("a/cover"))
     assert dataset.annotation(dataset.ids.index("a/000001")).count == 2
+
+
+def test_mot_opened_anew_sees_what_its_file_holds_now(tmp_path: Path) -> None:
+    sequence(tmp_path, "a", 1, "1,1,2,3,4,5,1\n")
+    file = tmp_path / "train/a/gt/gt.txt"
+    before = open_dataset(f"crohd:{tmp_path}")
+    assert before.annotation(0).count == 1
+    file.write_text(GT)
+    assert open_dataset(f"crohd:{tmp_path}").annotation(0).count == 2
+    assert before.annotation(0).count == 1
+
+
+def test_mot_reads_a_sequence_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sequence(tmp_path, "a", 3, GT)
+    read: list[Path] = []
+
+    def noted(file: Path, **options: str) -> str:
+        read.append(file)
+        return read_text(file, **options)
+
+    monkeypatch.setattr(mot, "read_text", noted)
+    dataset = open_dataset(f"crohd:{tmp_path}")
+    assert [dataset.annotation(i).count for i in range(3)] == [2, 0, 1]
+    assert read == [tmp_path / "train/a/gt/gt.txt"]
 
 
 def test_mot_without_sequences(tmp_path: Path) -> None:
