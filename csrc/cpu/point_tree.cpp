@@ -8,12 +8,12 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Box joined(const Box& a, const Box& b) {
+NodeBox joined(const NodeBox& a, const NodeBox& b) {
   return {std::min(a.x_low, b.x_low), std::min(a.y_low, b.y_low), std::max(a.x_high, b.x_high),
           std::max(a.y_high, b.y_high)};
 }
 
-Box box_of(const TreePoint& p) { return {p.x, p.y, p.x, p.y}; }
+NodeBox box_of(const TreePoint& p) { return {p.x, p.y, p.x, p.y}; }
 
 }  // namespace
 
@@ -24,7 +24,7 @@ int tree_levels(std::int64_t count) {
 }
 
 void load_points(const PointTree& tree, const double* xy) {
-  Box all{kInfinity, kInfinity, -kInfinity, -kInfinity};
+  NodeBox all{kInfinity, kInfinity, -kInfinity, -kInfinity};
   for (std::int64_t i = 0; i < tree.count; ++i) {
     tree.points[i] = {xy[2 * i], xy[2 * i + 1], i};
     all = joined(all, box_of(tree.points[i]));
@@ -39,8 +39,8 @@ void split_level(const PointTree& tree, int level, std::int64_t begin, std::int6
     TreePoint* first = tree.points + tree.start(level, j);
     TreePoint* middle = tree.points + tree.start(level + 1, 2 * j + 1);
     TreePoint* last = tree.points + tree.start(level, j + 1);
-    Box low = tree.boxes[node];
-    Box high = low;
+    NodeBox low = tree.boxes[node];
+    NodeBox high = low;
     if (low.x_high - low.x_low > low.y_high - low.y_low) {
       std::nth_element(first, middle, last,
                        [](const TreePoint& a, const TreePoint& b) { return a.x < b.x; });
@@ -61,7 +61,7 @@ void tighten_boxes(const PointTree& tree) {
   for (std::int64_t j = 0; j < leaves; ++j) {
     const TreePoint* point = tree.points + tree.start(tree.levels, j);
     const TreePoint* last = tree.points + tree.start(tree.levels, j + 1);
-    Box box = box_of(*point);
+    NodeBox box = box_of(*point);
     while (++point < last) box = joined(box, box_of(*point));
     tree.boxes[leaves + j] = box;
   }

@@ -30,7 +30,7 @@ struct TreePoint {
   std::int64_t index;  // position in the caller's array
 };
 
-struct Box {
+struct NodeBox {
   double x_low, y_low, x_high, y_high;
 };
 
@@ -38,7 +38,7 @@ struct Box {
 // heap order: the root at 1, the children of node i at 2i and 2i + 1, nothing at 0.
 struct PointTree {
   TreePoint* points;
-  Box* boxes;
+  NodeBox* boxes;
   std::int64_t count;
   int levels;  // 1 << levels leaves of at most kLanes points
 
@@ -91,7 +91,7 @@ FASTCOUNT_INLINE void offer_leaf(const PointTree& tree, std::int64_t leaf, const
 }
 
 // Whether some query could find a nearer point inside the box than the worst it has kept.
-FASTCOUNT_INLINE bool promising(const Box& box, const Queries& queries) {
+FASTCOUNT_INLINE bool promising(const NodeBox& box, const Queries& queries) {
   double squared[kLanes];
   FASTCOUNT_EACH_LANE {
     squared[lane] = squared_distance(interval_gap(box.x_low, box.x_high, queries.x[lane]),
@@ -100,7 +100,7 @@ FASTCOUNT_INLINE bool promising(const Box& box, const Queries& queries) {
   return any_less(squared, queries.best + (queries.k - 1) * kLanes);
 }
 
-FASTCOUNT_INLINE double squared_to(const Box& box, double x, double y) {
+FASTCOUNT_INLINE double squared_to(const NodeBox& box, double x, double y) {
   return squared_distance(interval_gap(box.x_low, box.x_high, x),
                           interval_gap(box.y_low, box.y_high, y));
 }

@@ -36,7 +36,7 @@ class BuiltTree {
  private:
   int levels_;
   std::vector<cpu::TreePoint> points_;
-  std::vector<cpu::Box> boxes_;
+  std::vector<cpu::NodeBox> boxes_;
   cpu::PointTree tree_;
 };
 
