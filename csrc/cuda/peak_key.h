@@ -11,6 +11,14 @@ namespace fastcount::cuda {
 template <typename T>
 using PeakKey = OrderKey<compute_t<T>>;
 
+// The key as an unsigned number in the same order, as wide as the key, for a search digit by digit.
+template <typename Key>
+__device__ __forceinline__ std::uint64_t height_of(Key key) {
+  constexpr int kBits = 8 * sizeof(Key);
+  const auto flipped = static_cast<std::uint64_t>(key) ^ (std::uint64_t{1} << (kBits - 1));
+  return kBits == 64 ? flipped : flipped & 0xFFFFFFFFu;
+}
+
 // Down one column of three rows, zeros outside the map.
 template <typename T>
 __device__ __forceinline__ compute_t<T> column_of_three(const T* map, std::int64_t height,

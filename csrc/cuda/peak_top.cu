@@ -24,12 +24,9 @@ constexpr int kDigit = 8;
 constexpr int kDigits = 1 << kDigit;
 static_assert(kMostTop <= kSortedByBlock);
 
-// The key as an unsigned number in the same order.
 template <typename T>
-__device__ __forceinline__ std::uint64_t height_of(const PeakRecord& peak) {
-  constexpr int kBits = 8 * sizeof(PeakKey<T>);
-  const auto flipped = static_cast<std::uint64_t>(peak.key) ^ (std::uint64_t{1} << (kBits - 1));
-  return kBits == 64 ? flipped : flipped & 0xFFFFFFFFu;
+__device__ __forceinline__ std::uint64_t height_of_peak(const PeakRecord& peak) {
+  return height_of(static_cast<PeakKey<T>>(peak.key));
 }
 
 // The key that the wanted-th highest of the peaks has.
@@ -63,7 +60,7 @@ __device__ Cut find_cut(const PeakRecord* peaks, std::int64_t count, int wanted)
       }
 #pragma unroll
       for (int k = 0; k < kInFlight; ++k) {
-        const std::uint64_t own = height_of<T>(read[k]);
+        const std::uint64_t own = height_of_peak<T>(read[k]);
         const bool agrees = first + k * kThreads < count && own >> shift >> kDigit == same;
         if (agrees) atomicAdd(&digits[own >> shift & (kDigits - 1)], 1);
       }
@@ -99,7 +96,7 @@ __device__ void take_above(const PeakRecord* peaks, std::int64_t count, const Cu
   if (cut.all) {
     for (std::int64_t i = thread; i < count; i += kThreads) {
       const PeakRecord peak = peaks[i];
-      if (height_of<T>(peak) >= cut.height) taken[atomicAdd(&number, 1)] = peak;
+      if (height_of_peak<T>(peak) >= cut.height) taken[atomicAdd(&number, 1)] = peak;
     }
     return;
   }
@@ -112,8 +109,8 @@ __device__ void take_above(const PeakRecord* peaks, std::int64_t count, const Cu
     bool on = false;
     if (i < count) {
       peak = peaks[i];
-      above = height_of<T>(peak) > cut.height;
-      on = height_of<T>(peak) == cut.height;
+      above = height_of_peak<T>(peak) > cut.height;
+      on = height_of_peak<T>(peak) == cut.height;
     }
     const unsigned votes = __ballot_sync(0xFFFFFFFFu, on);
     if (lane == 0) on_cut[turn][thread / 32] = __popc(votes);

@@ -14,15 +14,6 @@ namespace {
 constexpr int kThreads = 256;  // also the number of digits
 constexpr int kDigit = 8;
 
-// The key as an unsigned number in the same order.
-template <typename Value>
-__device__ __forceinline__ std::uint64_t height_of(Value entry) {
-  constexpr int kBits = 8 * sizeof(OrderKey<Value>);
-  const auto key = static_cast<std::uint64_t>(order_key(entry));
-  const std::uint64_t flipped = key ^ (std::uint64_t{1} << (kBits - 1));
-  return kBits == 64 ? flipped : flipped & 0xFFFFFFFFu;
-}
-
 template <typename Value>
 __device__ __forceinline__ bool is_peak(Value entry) {
   return entry < Value(0) || entry > Value(0);  // false for NaN
@@ -53,7 +44,7 @@ __global__ void __launch_bounds__(kThreads)
       read_wide(map, i, pixels, compute_t<T>(0), entries);
       for (const compute_t<T> entry : entries) {
         if (!is_peak(entry)) continue;
-        const std::uint64_t height = height_of(entry);
+        const std::uint64_t height = height_of(order_key(entry));
         if (height >> shift >> kDigit == same) {
           atomicAdd(&digits[height >> shift & (kThreads - 1)], 1);
         }
@@ -77,7 +68,7 @@ __global__ void __launch_bounds__(kThreads)
     read_wide(map, i, pixels, compute_t<T>(0), entries);
     Wide<T> marks;
     for (int k = 0; k < kWide<T>; ++k) {
-      const bool in = !none && is_peak(entries[k]) && height_of(entries[k]) >= agreed;
+      const bool in = !none && is_peak(entries[k]) && height_of(order_key(entries[k])) >= agreed;
       marks.at[k] = from_compute<T>(in ? 1 : 0);
     }
     write_wide(mask, i, pixels, marks);
