@@ -138,7 +138,7 @@ def load_counter(model: str, device: str | None, tile: int | None = None) -> Cou
     try:
         counter = load(model, device=device)
         plan((1 << 20, 1 << 20), counter.engine.tiling, tile)  # so that a bad tile shows here
-        largest = getattr(counter.engine, "largest_tile", None)
+        largest = counter.engine.largest_tile
         if tile is not None and largest is not None and tile > min(largest):
             raise ValueError(f"tile: this model was exported for {largest[0]}x{largest[1]}")
     except (ValueError, OSError) as error:

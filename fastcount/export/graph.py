@@ -185,5 +185,5 @@ def describe(
         precision=precision,
         batch=batch,
         size=size,
-        card=getattr(model, "card", {}),
+        card=model.card,
     )

@@ -28,7 +28,7 @@ from fastcount.models.base import CountingModel
 from fastcount.predict.torch_engine import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.runtime.description import Description
-from fastcount.runtime.engine import TileResult
+from fastcount.runtime.engine import Engine, TileResult
 from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs
 from fastcount.runtime.onnx_engine import OnnxEngine
 from fastcount.runtime.openvino_engine import OpenvinoEngine
@@ -175,7 +175,7 @@ def _described(trial: Path, description: Description) -> bytes:
     return described
 
 
-class _Keep:
+class _Keep(Engine):
     """An engine that counts nothing and keeps the tiles that ``exported`` would get."""
 
     def __init__(self, exported: Exported) -> None:

@@ -164,7 +164,7 @@ class ParityError(ValueError):
         self.parity = parity
 
 
-class SameTiles:
+class SameTiles(Engine):
     """``reference`` fed with exactly the tiles that ``exported`` takes.
 
     So the two differ by arithmetic alone, not by where a picture is cut.

@@ -66,8 +66,12 @@ class CountingModel(nn.Module, ABC):
     tiling: Tiling
     kernels: NeighbourSigma | None = None
     config: dict[str, Any]
-    card: dict[str, Any]  # set where the model came from a checkpoint: what the file says of it
+    card: dict[str, Any]  # what the checkpoint says of the model; empty where it came from none
     classes: tuple[str, ...] = UNNAMED
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = {}
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any:

@@ -29,14 +29,14 @@ def save_model(
     """Writes ``model`` to ``path``, in one step: nobody sees half a file.
 
     ``card`` says what the model is: data, terms, results; anything JSON holds. Without it the
-    model's own ``card`` is kept, where it has one. Raises ``TypeError`` where ``card`` or the
+    model's own ``card`` is kept. Raises ``TypeError`` where ``card`` or the
     model's ``config`` holds what JSON does not.
     """
     document = {
         "format": FORMAT,
         "model": model.name,
         "config": model.config,
-        "card": getattr(model, "card", {}) if card is None else card,
+        "card": model.card if card is None else card,
     }
     try:
         metadata = {_KEY: json.dumps(document)}

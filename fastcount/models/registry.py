@@ -67,7 +67,7 @@ def _remember_arguments(cls: type[CountingModel]) -> None:
         config.pop("weights", None)
         self.config = config
 
-    cls.__init__ = build_and_remember  # type: ignore[method-assign, assignment]
+    cls.__init__ = build_and_remember  # type: ignore[method-assign]
 
 
 def list_models() -> list[str]:

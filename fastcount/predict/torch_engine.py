@@ -10,11 +10,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastcount.counting import Counting
 from fastcount.models.base import CountingModel
-from fastcount.runtime.engine import TileResult
+from fastcount.runtime.engine import Engine, TileResult
 from fastcount.runtime.tiling import Tiling
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """Runs ``model`` under ``inference_mode`` in float32, channels last.
 
     Takes the model over: it is moved to ``device``, put into evaluation mode, and batch norms

@@ -94,7 +94,7 @@ class Counter:
         cuts = plan((picture.shape[0], picture.shape[1]), tiling, tile)
         stitcher = Stitcher(cuts, self.engine.classes)
         done = 0
-        at_once = batch_size * getattr(self.engine, "batches_at_once", 1)
+        at_once = batch_size * self.engine.batches_at_once
         for windows in _in_groups(cuts.windows(), at_once):
             batch = np.empty((len(windows), *cuts.tile, 3), np.uint8)
             for window, tile_pixels in zip(windows, batch, strict=True):

@@ -35,8 +35,7 @@ class TileResult:
 class Engine(Protocol):
     """A network ready to run. ``tiling`` says which pictures it takes.
 
-    One that divides what it is given into batches, and has more than one of them under way, may
-    have an attribute ``batches_at_once``: so many times a batch is then given to it.
+    What has a value here is that of a class derived from this one, unless it says otherwise.
     """
 
     @property
@@ -47,6 +46,17 @@ class Engine(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def largest_tile(self) -> tuple[int, int] | None:
+        """(H, W) of the largest tile that it takes, None for any."""
+        return None
+
+    @property
+    def batches_at_once(self) -> int:
+        """How many times a batch it is to be given: more than 1 where it divides what it is given
+        into batches and has more than one of them under way."""
+        return 1
 
     def run(
         self,

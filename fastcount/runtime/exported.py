@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcount.runtime.description import Description
-from fastcount.runtime.engine import TileResult
+from fastcount.runtime.engine import Engine, TileResult
 from fastcount.runtime.found import AGAIN, tile_results
 from fastcount.runtime.tiling import Tiling
 from fastcount.runtime.zooming import Parts, Seen, look_again
@@ -90,7 +90,7 @@ def model_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-class ExportedEngine(ABC):
+class ExportedEngine(Engine, ABC):
     """An engine whose network comes out of a file: all of it but the running.
 
     ``description``: what the file says of itself.

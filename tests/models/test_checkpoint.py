@@ -47,6 +47,12 @@ def test_the_card_survives_saving_again(tmp_path: Path) -> None:
     assert load_model(tmp_path / "c.safetensors").card == {}
 
 
+def test_each_new_model_has_an_empty_card_of_its_own() -> None:
+    one, other = create_model("mcnn"), create_model("mcnn")
+    one.card["terms"] = "research"
+    assert other.card == {}
+
+
 def test_layout_of_the_file(tmp_path: Path) -> None:
     save_model(create_model("mcnn", sigma=3.0), tmp_path / "a.safetensors", card={"x": 1})
     with safe_open(tmp_path / "a.safetensors", framework="pt") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ class DensityEngine:
     reach: int = 12
     name: str = "box"
     classes: tuple[str, ...] = ("object",)
+    largest_tile: ClassVar[None] = None
+    batches_at_once: ClassVar[int] = 1
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
     def run(self, batch: NDArray[np.uint8]) -> list[TileResult]:
@@ -53,6 +56,8 @@ class DotEngine:
     shift: float = 0.0
     name: str = "dots"
     classes: tuple[str, ...] = ("even", "odd")
+    largest_tile: ClassVar[None] = None
+    batches_at_once: ClassVar[int] = 1
 
     def run(self, batch: NDArray[np.uint8]) -> list[TileResult]:
         return [self._one(tile) for tile in batch]
@@ -80,6 +85,8 @@ class TotalEngine:
     tiling: Tiling
     name: str = "total"
     classes: tuple[str, ...] = ("object",)
+    largest_tile: ClassVar[None] = None
+    batches_at_once: ClassVar[int] = 1
 
     def run(self, batch: NDArray[np.uint8]) -> list[TileResult]:
         return [TileResult(float(tile[:, :, 0].sum()) / 255, std=1.0) for tile in batch]
