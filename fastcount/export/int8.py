@@ -66,8 +66,9 @@ def export_int8(
     have a scale a channel, activations one a tensor: the range that they have on ``calibration``,
     pictures like those to be counted. Layers whose rounding the count cannot bear stay in
     float32: which ones is measured on those pictures, see
-    :func:`fastcount.export.quantize.left_out`; so is a factor near 1 that a density's last layer
-    is multiplied by, to make up for what rounding adds to or takes from the sum.
+    :func:`fastcount.export.quantize.left_out`; so is, for a model that
+    ``scales_with_last_layers``, a factor near 1 that those are multiplied by, to make up for what
+    rounding adds to or takes from the count.
 
     Arguments, checks and errors are otherwise :func:`fastcount.export.export_onnx`'s, and
     :func:`fastcount.export.export_trt`'s for a plan; ``options.half`` and
@@ -95,7 +96,7 @@ def export_int8(
         tiles = list(_tiles(watched, calibration))
         quantizer = Quantizer(exact, folder, watched.inputs(tiles), symmetric=plan)
         trial = folder / "int8.onnx"
-        without = _choose(quantizer, exact, trial, tiles, linear=_is_linear(model))
+        without = _choose(quantizer, exact, trial, tiles, linear=model.scales_with_last_layers)
         graph = _described(trial, description)
         if path.suffix == ".xml":
             written = convert(graph, path, description, subject.reference, pictures)
@@ -119,11 +120,6 @@ def export_int8(
     layers = len(quantizer.units) + len(quantizer.heads)
     float_layers = len(without) + len(quantizer.heads)
     return Quantized(written.path, written.parity, speed_up, layers, float_layers)
-
-
-def _is_linear(model: CountingModel) -> bool:
-    """Whether the count is multiplied by whatever the last layers' results are."""
-    return model.name in ("mcnn", "csrnet", "cannet", "density_fpn", "deepcount")
 
 
 def _choose(

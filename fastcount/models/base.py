@@ -60,11 +60,14 @@ class CountingModel(nn.Module, ABC):
     a model's file holds all that the model needs. ``tiling`` says how a picture of any size is
     cut for it. ``config`` holds the arguments that build it again from its name. ``kernels``: how
     wide those of its target are where neighbours decide; training looks for them before it crops.
+    ``scales_with_last_layers``: whether a factor on what its last layers give is a factor on the
+    count; an 8-bit export makes up by one for what rounding adds to or takes from the count.
     """
 
     name: ClassVar[str]
     tiling: Tiling
     kernels: NeighbourSigma | None = None
+    scales_with_last_layers: ClassVar[bool] = False
     config: dict[str, Any]
     card: dict[str, Any]  # what the checkpoint says of the model; empty where it came from none
     classes: tuple[str, ...] = UNNAMED

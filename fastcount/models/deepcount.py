@@ -104,6 +104,8 @@ class DeepCount(CountingModel):
     momentum=0.9, lr=1e-4)``, with half that rate for ``backbone`` (VGG's front end).
     """
 
+    scales_with_last_layers = True
+
     def __init__(
         self,
         *,

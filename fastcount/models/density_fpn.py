@@ -59,6 +59,7 @@ class DensityFPN(CountingModel):
     """
 
     tiling = Tiling(mode="overlap", tile=(1536, 1536), margin=256, align=32, fill=(128, 128, 128))
+    scales_with_last_layers = True
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_models import PICTURE, PICTURES, small_model
+from small_models import PICTURE, PICTURES, fitting, small_model
+from torch import nn
 
 import fastcount
 import fastcount.export.int8
@@ -26,10 +28,14 @@ from fastcount.export import (
 )
 from fastcount.export.openvino import convert
 from fastcount.export.parity import Tolerance
+from fastcount.models import registry
+from fastcount.models.base import DensityOutput
+from fastcount.models.parts.density_regression import DensityRegression
 from fastcount.predict import TorchEngine
 from fastcount.predict.program_engine import ProgramEngine
 from fastcount.runtime import Counter, openvino_engine
 from fastcount.runtime.description import Description, read_sidecar
+from fastcount.runtime.tiling import Tiling
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +193,41 @@ def test_int8(
     counting = fastcount.load(path, device="cpu")(PICTURE)
     assert counting.count == pytest.approx(expected.count, rel=0.02)
     assert counting.count != pytest.approx(expected.count, rel=1e-6), "that was float32"
+
+
+def test_int8_makes_up_for_rounding_in_a_registered_density_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+
+    @registry.register("two_layers")
+    class TwoLayers(DensityRegression):
+        stride = 1
+        tiling = Tiling(mode="overlap", tile=(256, 256), margin=8)
+
+        def __init__(self) -> None:
+            super().__init__(4.0)
+            self.layers = nn.Sequential(
+                *(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()),
+                *(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 1), nn.ReLU()),
+            )
+
+        def forward(self, images: torch.Tensor) -> DensityOutput:
+            return DensityOutput(self.layers(images), self.stride)
+
+    torch.manual_seed(0)
+    model = TwoLayers()
+    last = model.layers[4]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    last.weight.data.abs_()
+    last.bias.data.zero_()
+    pictures = [("whole", fitting(PICTURE))]  # without padding, which takes part in the choice
+    exact = Counter(TorchEngine(copy.deepcopy(model)))(pictures[0][1]).count
+    export_int8(model, tmp_path / "m.onnx", pictures, pictures, Options())
+    counting = fastcount.load(tmp_path / "m.onnx", device="cpu")(pictures[0][1])
+    assert counting.count == pytest.approx(exact, rel=1e-5)
 
 
 def test_int8_needs_pictures_and_excludes_half(tmp_path: Path) -> None:

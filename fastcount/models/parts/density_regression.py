@@ -41,8 +41,12 @@ class DensityRegression(CountingModel):
     mean distance to the three nearest other points (15 where there is no other), MCNN eq. 2.
     A target that brings ``sigma`` of its own is drawn with that, as training does, which looks
     for neighbours before it crops. Raises ``ValueError`` for any other value.
+
+    After the last layer there is a (leaky) ReLU or nothing; a subclass that has something else
+    there says so by ``scales_with_last_layers = False``.
     """
 
+    scales_with_last_layers = True
     stride: int
     sigma: Sigma
 
