@@ -7,40 +7,51 @@ is the runtime's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from fastcount.export.anchors import anchor_and_label, clipped, corners, level_anchors
 from fastcount.export.found import Located, chosen
 from fastcount.export.peaks import coordinates, peak_heights
+from fastcount.models.centernet import CenterNet, CenterNetOutput
+from fastcount.models.fcos import FCOS
+from fastcount.models.foveabox import FoveaBox
+from fastcount.models.parts.dense_detector import DenseOutput
+from fastcount.models.retinanet import RetinaNet
+from fastcount.models.yolov5 import YOLOv5
+
+Dense = FCOS | RetinaNet | FoveaBox | YOLOv5
+Detector = CenterNet | Dense
 
 
-def candidates(model: Any, output: Any, threshold: float, most: int) -> tuple[Located, float]:
+def candidates(
+    model: Detector, output: CenterNetOutput | DenseOutput, threshold: float, most: int
+) -> tuple[Located, float]:
     """The best ``most`` boxes of a detector's ``output`` whose score reaches ``threshold``.
 
     Beside them the intersection over union above which the runtime is to suppress one of two.
     """
-    if model.name == "centernet":
-        return _centernet(output, threshold, most), float(model.nms_threshold)
+    if isinstance(model, CenterNet):
+        assert isinstance(output, CenterNetOutput)
+        return _centernet(output, threshold, most), model.nms_threshold
+    assert isinstance(output, DenseOutput)
     head = {name: each.float() for name, each in output.head.items()}
-    scores = _SCORES[model.name](head)
+    scores = _scores(model, head)
     # torchvision's take what is above the threshold, ours what reaches it.
-    torchvision = model.name in ("fcos", "retinanet")
-    kept = scores > threshold if torchvision else scores >= threshold
+    if isinstance(model, FCOS | RetinaNet):
+        kept, overlap = scores > threshold, model.detector.nms_thresh
+    else:
+        kept, overlap = scores >= threshold, model.nms_threshold
     values = torch.where(kept, scores, torch.full_like(scores, -torch.inf))
     best = chosen(values.flatten(1), most)
     anchor, labels = anchor_and_label(best.place, scores.shape[2])
     regression = head["bbox_regression"]
     raw = regression.gather(1, anchor[..., None].expand(-1, -1, 4))
-    boxes = clipped(_BOXES[model.name](model, output, raw, anchor), output.size)
-    overlap = model.detector.nms_thresh if torchvision else model.nms_threshold
+    boxes = clipped(_boxes(model, output, raw, anchor), output.size)
     return best.located(boxes, labels), float(overlap)
 
 
-def _centernet(output: Any, threshold: float, most: int) -> Located:
+def _centernet(output: CenterNetOutput, threshold: float, most: int) -> Located:
     scores = torch.sigmoid(output.heatmap.float())
     classes = scores.shape[1]
     best = chosen(peak_heights(scores, 3, threshold).flatten(1), most)
@@ -60,34 +71,32 @@ def _at(maps: Tensor, place: Tensor) -> Tensor:
     return maps.flatten(2).transpose(1, 2).gather(1, place[..., None].expand(-1, -1, 2))
 
 
-def _fcos_scores(head: dict[str, Tensor]) -> Tensor:
-    return torch.sqrt(torch.sigmoid(head["cls_logits"]) * torch.sigmoid(head["bbox_ctrness"]))
+def _scores(model: Dense, head: dict[str, Tensor]) -> Tensor:
+    """(B, A, C) the scores of every anchor."""
+    scores = torch.sigmoid(head["cls_logits"])
+    if isinstance(model, FCOS):
+        return torch.sqrt(scores * torch.sigmoid(head["bbox_ctrness"]))
+    if isinstance(model, YOLOv5) and head["kinds"].shape[2] > 0:
+        return scores * torch.sigmoid(head["kinds"])
+    return scores
 
 
-def _class_scores(head: dict[str, Tensor]) -> Tensor:
-    return torch.sigmoid(head["cls_logits"])
-
-
-def _yolo_scores(head: dict[str, Tensor]) -> Tensor:
-    objectness = torch.sigmoid(head["cls_logits"])
-    if head["kinds"].shape[2] == 0:
-        return objectness
-    return objectness * torch.sigmoid(head["kinds"])
-
-
-def _fcos_boxes(model: Any, output: Any, raw: Tensor, anchor: Tensor) -> Tensor:
-    found: Tensor = model.detector.box_coder.decode(raw, _anchors(model, output)[anchor])
-    return found
-
-
-def _retinanet_boxes(model: Any, output: Any, raw: Tensor, anchor: Tensor) -> Tensor:
+def _boxes(model: Dense, output: DenseOutput, raw: Tensor, anchor: Tensor) -> Tensor:
+    """(B, K, 4) what ``raw``, the head's for the anchors ``anchor`` (B, K), means in pixels."""
+    if isinstance(model, FoveaBox):
+        return _foveabox_boxes(model, output, raw, anchor)
+    if isinstance(model, YOLOv5):
+        return _yolo_boxes(model, output, raw, anchor)
     anchors = _anchors(model, output)[anchor]
     coder = model.detector.box_coder
-    found: Tensor = coder.decode_single(raw.reshape(-1, 4), anchors.reshape(-1, 4))
+    if isinstance(model, FCOS):
+        found: Tensor = coder.decode(raw, anchors)
+    else:
+        found = coder.decode_single(raw.reshape(-1, 4), anchors.reshape(-1, 4))
     return found.reshape(raw.shape)
 
 
-def _anchors(model: Any, output: Any) -> Tensor:
+def _anchors(model: FCOS | RetinaNet, output: DenseOutput) -> Tensor:
     """(A, 4) of torchvision's: those of a cell, moved to each cell of each level in turn."""
     cells = zip(
         output.sizes, model.strides, model.detector.anchor_generator.cell_anchors, strict=True
@@ -95,13 +104,13 @@ def _anchors(model: Any, output: Any) -> Tensor:
     return torch.cat([level_anchors(size, stride, own) for size, stride, own in cells])
 
 
-def _foveabox_boxes(model: Any, output: Any, raw: Tensor, anchor: Tensor) -> Tensor:
+def _foveabox_boxes(model: FoveaBox, output: DenseOutput, raw: Tensor, anchor: Tensor) -> Tensor:
     table = _cells(model, output, each_cell=1)[anchor]
     distance = raw.clamp(max=8.0).exp() * (model.scale * table[..., 2:])
     return torch.cat([table[..., :2] - distance[..., :2], table[..., :2] + distance[..., 2:]], 2)
 
 
-def _yolo_boxes(model: Any, output: Any, raw: Tensor, anchor: Tensor) -> Tensor:
+def _yolo_boxes(model: YOLOv5, output: DenseOutput, raw: Tensor, anchor: Tensor) -> Tensor:
     table = _cells(model, output, each_cell=3)[anchor]
     sides = []
     for (height, width), some in zip(output.sizes, model.anchors, strict=True):
@@ -113,7 +122,7 @@ def _yolo_boxes(model: Any, output: Any, raw: Tensor, anchor: Tensor) -> Tensor:
     return torch.cat([middle - half, middle + half], dim=2)
 
 
-def _cells(model: Any, output: Any, each_cell: int) -> Tensor:
+def _cells(model: FoveaBox | YOLOv5, output: DenseOutput, each_cell: int) -> Tensor:
     """(A, 3) middle x, y and side in pixels of the cell of every anchor, all levels in turn."""
     levels = []
     for size, stride in zip(output.sizes, model.strides, strict=True):
@@ -121,17 +130,3 @@ def _cells(model: Any, output: Any, each_cell: int) -> Tensor:
         cells = torch.cat([middle, torch.full_like(middle[:, :1], float(stride))], dim=1)
         levels.append(cells[:, None].expand(-1, each_cell, 3).reshape(-1, 3))
     return torch.cat(levels)
-
-
-_SCORES: dict[str, Callable[[dict[str, Tensor]], Tensor]] = {
-    "fcos": _fcos_scores,
-    "retinanet": _class_scores,
-    "foveabox": _class_scores,
-    "yolov5": _yolo_scores,
-}
-_BOXES: dict[str, Callable[[Any, Any, Tensor, Tensor], Tensor]] = {
-    "fcos": _fcos_boxes,
-    "retinanet": _retinanet_boxes,
-    "foveabox": _foveabox_boxes,
-    "yolov5": _yolo_boxes,
-}

@@ -15,7 +15,6 @@ and a plan both, with next to nothing for the one that is not asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +26,16 @@ from fastcount.export import boxes, proposals
 from fastcount.export.found import Located, chosen
 from fastcount.export.peaks import coordinates, peak_heights
 from fastcount.models.base import CountingModel, DensityOutput
+from fastcount.models.countseg import CountSeg, CountSegOutput
 from fastcount.models.deepcount import DeepCountOutput, branch_stride
+from fastcount.models.faster_rcnn import FasterRCNN, FasterRCNNOutput
+from fastcount.models.leaf_detection import LeafDetection, LeafDetectionOutput
+from fastcount.models.leaf_joint import LeafJoint, LeafJointOutput
+from fastcount.models.leaf_msr import LeafMSROutput
+from fastcount.models.leaf_regression import LeafRegressionOutput
+from fastcount.models.parts.box_detector import BoxDetector
+from fastcount.models.parts.keypoint_head import KeypointHead
+from fastcount.models.raznet import RAZNet, RAZNetOutput
 from fastcount.runtime.description import Locates, Zoom
 from fastcount.runtime.found import AGAIN
 
@@ -68,28 +76,44 @@ class Limits:
 
     @classmethod
     def of(cls, model: CountingModel, most: int) -> Limits:
-        return cls(most, float(getattr(model, "score_threshold", 0.0)))
+        return cls(most, float(model.score_threshold) if isinstance(model, BoxDetector) else 0.0)
 
 
-def told_by(model: CountingModel, output: object, limits: Limits) -> Told:
+def told_by(model: CountingModel, output: Any, limits: Limits) -> Told:
     """What the exported graph of ``model`` gives for its typed ``output``.
 
     Sums are taken in float32. Raises ``ValueError`` for a model that cannot be
     exported as one graph, and for an unknown type of output.
     """
-    if isinstance(output, DensityOutput):
-        told = _density(output.density, output.stride)
-    elif isinstance(output, DeepCountOutput):
-        told = _deepcount(output)
-    elif model.name in _BY_NAME:
-        told = _BY_NAME[model.name](model, output, limits)
-    else:
-        raise ValueError(
-            f"model: cannot export a model whose output is {type(output).__name__}; "
-            "those that give a density can be, and all that fastcount.models lists"
-        )
+    told = _told(model, output, limits)
     ordered = {name: told.tensors[name] for name in _ORDER if name in told.tensors}
     return replace(told, tensors=ordered)
+
+
+def _told(model: CountingModel, output: Any, limits: Limits) -> Told:
+    if isinstance(output, DensityOutput):
+        return _density(output.density, output.stride)
+    if isinstance(output, DeepCountOutput):
+        return _deepcount(output)
+    if isinstance(output, LeafRegressionOutput | LeafMSROutput):
+        return Told(_leaf_counts(output))
+    if isinstance(model, LeafDetection):
+        return _leaf_points(model.head, model.least_peak, output, limits)
+    if isinstance(model, LeafJoint):
+        return _leaf_points(model.detection, model.least_peak, output, limits)
+    if isinstance(model, RAZNet):
+        return _raznet(model, output, limits)
+    if isinstance(model, CountSeg):
+        return _countseg(output, model.stride)
+    if isinstance(model, FasterRCNN):
+        return _faster_rcnn(model, output, limits)
+    if isinstance(model, boxes.Detector):
+        found, overlap = boxes.candidates(model, output, limits.threshold, limits.most)
+        return Told(found.tensors(), locates="boxes", overlap=overlap)
+    raise ValueError(
+        f"model: cannot export a model whose output is {type(output).__name__}; "
+        "those that give a density can be, and all that fastcount.models lists"
+    )
 
 
 def _density(density: Tensor, stride: int, count: Tensor | None = None) -> Told:
@@ -115,10 +139,11 @@ def _deepcount(output: DeepCountOutput) -> Told:
     return _density(output.densities[finest], branch_stride(finest), output.count)
 
 
-def _raznet(model: Any, output: Any, limits: Limits) -> Told:
+def _raznet(model: RAZNet, output: RAZNetOutput, limits: Limits) -> Told:
     density = output.density.float()
     if model.report == "density":
         return _density(density, model.stride)
+    assert output.logits is not None
     heights = peak_heights(_sigmoid(output.logits), 3, 0.5, smooth=True)
     found = _points(heights, limits.most)
     if looks_again(model):
@@ -132,12 +157,13 @@ def _raznet(model: Any, output: Any, limits: Limits) -> Told:
     return Told(tensors, model.stride, locates="points")
 
 
-def looks_again(model: Any) -> bool:
-    """Whether ``model`` is a RAZ-Net that zooms: a second network sees parts of the picture."""
-    return model.name == "raznet" and bool(model.depth > 1) and model.report != "density"
+def looks_again(model: RAZNet) -> bool:
+    """Whether ``model`` zooms: a second network sees parts of the picture."""
+    return model.depth > 1 and model.report != "density"
 
 
-def _zooming(model: Any, output: Any, found: Located) -> Told:
+def _zooming(model: RAZNet, output: RAZNetOutput, found: Located) -> Told:
+    assert output.attention is not None
     tensors = {**found.tensors(), "attention": _sigmoid(output.attention)}
     if model.report == "localization":
         return Told(tensors, locates="points", zoom=Zoom(None, model.depth))
@@ -151,8 +177,11 @@ def _zooming(model: Any, output: Any, found: Located) -> Told:
     return Told(tensors, model.stride, locates="points", zoom=zoom)
 
 
-def told_again(model: Any, parts: Tensor, limits: Limits) -> dict[str, Tensor]:
-    """What the zooming network of ``model`` finds in ``parts`` (B, 3, h, w), enlarged already."""
+def told_again(model: CountingModel, parts: Tensor, limits: Limits) -> dict[str, Tensor]:
+    """What the zooming network of ``model``, a RAZ-Net, finds in ``parts`` (B, 3, h, w), enlarged
+    already."""
+    assert isinstance(model, RAZNet)
+    assert model.zoom is not None
     logits, attention = model.zoom(parts)
     again = _points(peak_heights(_sigmoid(logits), 3, 0.5, smooth=True), limits.most)
     tensors = {f"{AGAIN}{name}": values for name, values in again.tensors().items()}
@@ -183,52 +212,37 @@ def _membership(length: int, grid: int, like: Tensor) -> Tensor:
     return ((middle >= low) & (middle < low + 2 * length)).float()
 
 
-def _countseg(model: Any, output: Any, limits: Limits) -> Told:
+def _countseg(output: CountSegOutput, stride: int) -> Told:
     counts = output.counts
     there = (counts > 0)[..., None, None]
     density = torch.where(there, output.density.float(), 0.0).sum(dim=1, keepdim=True)
-    told = _density(density, model.stride, counts.sum(dim=1))
-    return Told({**told.tensors, "per_class": counts}, model.stride)
+    told = _density(density, stride, counts.sum(dim=1))
+    return Told({**told.tensors, "per_class": counts}, stride)
 
 
-def _leaf(model: Any, output: Any, limits: Limits) -> Told:
+def _leaf_counts(
+    output: LeafRegressionOutput | LeafMSROutput | LeafDetectionOutput | LeafJointOutput,
+) -> dict[str, Tensor]:
     tensors = {"count": output.count.float().clamp(min=0)}
-    std = getattr(output, "std", None)
-    if std is not None:
-        tensors["std"] = std.float()
-    keypoints = getattr(output, "keypoints", None)
-    if keypoints is None:
-        return Told(tensors)
-    head = model.head if model.name == "leaf_detection" else model.detection
-    heights = peak_heights(keypoints.heatmaps[-1].float(), head.window, model.least_peak)
+    if isinstance(output, LeafMSROutput | LeafJointOutput) and output.std is not None:
+        tensors["std"] = output.std.float()
+    return tensors
+
+
+def _leaf_points(
+    head: KeypointHead,
+    least_peak: float,
+    output: LeafDetectionOutput | LeafJointOutput,
+    limits: Limits,
+) -> Told:
+    heights = peak_heights(output.keypoints.heatmaps[-1].float(), head.window, least_peak)
     found = _points(heights, limits.most, head.stride)
-    return Told({**tensors, **found.tensors()}, locates="points")
+    return Told({**_leaf_counts(output), **found.tensors()}, locates="points")
 
 
-def _boxes(model: Any, output: Any, limits: Limits) -> Told:
-    found, overlap = boxes.candidates(model, output, limits.threshold, limits.most)
-    return Told(found.tensors(), locates="boxes", overlap=overlap)
-
-
-def _faster_rcnn(model: Any, output: Any, limits: Limits) -> Told:
+def _faster_rcnn(model: FasterRCNN, output: FasterRCNNOutput, limits: Limits) -> Told:
     found = proposals.candidates(model, output, limits.threshold, limits.most)
     return Told(found.tensors(), locates="boxes", overlap=model.roi_heads.nms_thresh)
-
-
-_BY_NAME: dict[str, Callable[[Any, Any, Limits], Told]] = {
-    "raznet": _raznet,
-    "countseg": _countseg,
-    "leaf_regression": _leaf,
-    "leaf_msr": _leaf,
-    "leaf_detection": _leaf,
-    "leaf_joint": _leaf,
-    "centernet": _boxes,
-    "fcos": _boxes,
-    "foveabox": _boxes,
-    "retinanet": _boxes,
-    "yolov5": _boxes,
-    "faster_rcnn": _faster_rcnn,
-}
 
 
 def _points(heights: Tensor, most: int, stride: int = 1) -> Located:

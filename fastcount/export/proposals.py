@@ -9,7 +9,6 @@ picture; what it says of them is laid into tensors of fixed size again.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,11 +16,12 @@ from torchvision.ops import nms, roi_align
 
 from fastcount.export.anchors import anchor_and_label, clipped, level_anchors
 from fastcount.export.found import Chosen, Located, chosen
+from fastcount.models.faster_rcnn import FasterRCNN, FasterRCNNOutput
 
 _LEAST_PROPOSAL, _LEAST_BOX = 1e-3, 1e-2  # pixels; torchvision's
 
 
-def candidates(model: Any, output: Any, threshold: float, most: int) -> Located:
+def candidates(model: FasterRCNN, output: FasterRCNNOutput, threshold: float, most: int) -> Located:
     """The best ``most`` boxes of Faster R-CNN's ``output`` whose score is above ``threshold``."""
     proposals, best = _proposals(model, output)
     batch, number = best.scores.shape
@@ -41,7 +41,7 @@ def candidates(model: Any, output: Any, threshold: float, most: int) -> Located:
     return taken.located(found, labels)
 
 
-def _proposals(model: Any, output: Any) -> tuple[Tensor, Chosen]:
+def _proposals(model: FasterRCNN, output: FasterRCNNOutput) -> tuple[Tensor, Chosen]:
     """(B, P, 4) boxes, the most promising first, and which of the P there are."""
     boxes, values = [], []
     for level, stride in enumerate(model.strides):
@@ -53,13 +53,15 @@ def _proposals(model: Any, output: Any) -> tuple[Tensor, Chosen]:
     return every.gather(1, best.place[..., None].expand(-1, -1, 4)), best
 
 
-def _level_candidates(model: Any, output: Any, level: int, stride: int) -> tuple[Tensor, Tensor]:
+def _level_candidates(
+    model: FasterRCNN, output: FasterRCNNOutput, level: int, stride: int
+) -> tuple[Tensor, Tensor]:
     """(B, N, 4) clipped boxes of a level and (B, N) their objectness; minus infinity where there
     is no box."""
     logits, deltas = output.objectness[level].float(), output.deltas[level].float()
     batch, _, *size = logits.shape
     logits = logits.permute(0, 2, 3, 1).flatten(1)
-    deltas = deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).reshape(batch, -1, 4)
+    deltas = torch.unflatten(deltas, 1, (-1, 4)).permute(0, 3, 4, 1, 2).reshape(batch, -1, 4)
     number = model.rpn.pre_nms_top_n()
     # A free size has no number to compare with.
     fewer = isinstance(logits.shape[1], int)
@@ -91,7 +93,7 @@ def _suppressed(boxes: Tensor, values: Tensor, overlap: float, height: int) -> T
 
 
 def _second_stage(
-    model: Any, output: Any, proposals: Tensor, picture: Tensor
+    model: FasterRCNN, output: FasterRCNNOutput, proposals: Tensor, picture: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What is said of (N, 4) ``proposals``, of the pictures that ``picture`` (N,) numbers.
 

@@ -29,7 +29,7 @@ from fastcount.export.onnx_file import to_onnx
 from fastcount.export.outputs import MOST
 from fastcount.export.parity import SameTiles
 from fastcount.export.tensorrt import TensorrtMissing
-from fastcount.models import CountingModel, create_model, list_models
+from fastcount.models import CountingModel, create_model, list_models, registry
 from fastcount.predict import TorchEngine
 from fastcount.predict.program_engine import ProgramEngine
 from fastcount.runtime import Counter, TileResult
@@ -358,3 +358,26 @@ def test_a_description_without_the_new_fields_is_read() -> None:
         assert line in old
         old = old.replace(line, "")
     assert Description.from_json(old, "here").locates is None
+
+
+@pytest.mark.parametrize("name", ["raznet", "leaf_detection", "fcos", "centernet"])
+def test_a_variant_registered_under_a_name_of_its_own_tells_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model(name)
+    tile = fitting(PICTURE)[None]
+    (known,) = told(model, tile)
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    model.__class__ = registry.register(f"own_{name}")(type("Own", (type(model),), {}))
+    assert model.name == f"own_{name}"
+    (new,) = told(model, tile)
+    same(known, new)
+
+
+def test_an_output_that_no_graph_can_tell_is_an_error() -> None:
+    class Odd(type(create_model("mcnn"))):  # type: ignore[misc]
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images
+
+    with pytest.raises(ValueError, match="cannot export a model whose output is Tensor"):
+        told(Odd(), fitting(PICTURE)[None])
