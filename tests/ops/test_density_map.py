@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from density_points import SIZE, random_points
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,14 +15,6 @@ from fastcount import ops
 from fastcount.ops import reference
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif("not torch.cuda.is_available()"))]
-SIZE = (37, 53)
-
-
-def random_points(count: int, size: tuple[int, int], seed: int = 0) -> torch.Tensor:
-    """Points of which some lie outside the picture."""
-    generator = torch.Generator().manual_seed(seed)
-    unit = torch.rand(count, 2, generator=generator, dtype=torch.float64)
-    return (unit * 1.2 - 0.1) * torch.tensor([size[1], size[0]], dtype=torch.float64) - 0.5
 
 
 def number_inside(points: torch.Tensor, size: tuple[int, int]) -> int:
@@ -306,14 +299,6 @@ def test_the_largest_sides_at_a_coarse_stride(device: str) -> None:
     assert float(coarse[0, 0, 7, 3]) == pytest.approx(1.0, rel=1e-5)
 
 
-def test_sides_beyond_memory() -> None:
-    side = 2**31 - 1
-    with pytest.raises(RuntimeError, match=r"memory|alloc|overflow|new_empty"):  # torch 2.11
-        ops.density_map(torch.zeros(1, 2), (side, side))
-    with pytest.raises(ValueError, match="size"):
-        ops.density_map(torch.zeros(1, 2), (2**31, 5))
-
-
 def test_a_crowd_takes_well_under_a_second() -> None:
     size = (2013, 2902)
     points = random_points(12865, size)
@@ -322,100 +307,3 @@ def test_a_crowd_takes_well_under_a_second() -> None:
     drawn = ops.density_map(points, size, sigma=sigma)
     assert time.process_time() - start < 1.0  # seconds of all threads together
     assert float(drawn.double().sum()) == pytest.approx(number_inside(points, size), rel=1e-5)
-
-
-def test_inputs_in_many_forms() -> None:
-    points = random_points(10, SIZE).float()
-    plain = ops.density_map(points, SIZE, sigma=3.0)
-    strided = torch.stack([points[:, 1], points[:, 0]], dim=1).flip(1)
-    assert torch.equal(ops.density_map(strided, SIZE, sigma=3.0), plain)
-    sigma = torch.full((20,), 3.0)[::2]
-    assert torch.equal(ops.density_map(points, SIZE, sigma=sigma), plain)
-    assert torch.equal(ops.density_map([points], SIZE, sigma=torch.tensor([3.0])), plain)
-    assert torch.equal(ops.density_map(points, torch.Size(SIZE), sigma=3), plain)
-    assert ops.density_map([], SIZE).shape == (0, 1, *SIZE)
-    assert float(ops.density_map(torch.empty(0, 2), SIZE).abs().sum()) == 0.0
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(ops.density_map(points, SIZE, sigma=3.0), plain)
-    with torch.inference_mode():
-        assert torch.equal(ops.density_map(points, SIZE, sigma=3.0), plain)
-
-
-@pytest.mark.parametrize(
-    ("points", "arguments", "error", "words"),
-    [
-        (torch.zeros(3, 3), {}, ValueError, r"points must have shape \(N, 2\)"),
-        (torch.zeros(3, 2, dtype=torch.int64), {}, TypeError, "points must be floating point"),
-        ([[1.0, 2.0]], {}, TypeError, r"points\[0\] must be a tensor"),
-        (torch.tensor([[1.0, float("nan")]]), {}, ValueError, "points holds a value"),
-        (torch.tensor([[1.0, float("inf")]]), {}, ValueError, "points holds a value"),
-        (torch.zeros(3, 2), {"sigma": 0.0}, ValueError, "sigma must be positive"),
-        (torch.zeros(3, 2), {"sigma": torch.tensor([1.0, -1.0, 1.0])}, ValueError, "got -1"),
-        (torch.zeros(3, 2), {"sigma": torch.ones(2)}, ValueError, "sigma must be a number or have"),
-        (torch.zeros(3, 2), {"sigma": "wide"}, TypeError, "sigma must be a number"),
-        ([torch.zeros(3, 2)], {"sigma": [1.0, 2.0]}, ValueError, "sigma has 2 entries for 1"),
-        (torch.zeros(3, 2), {"stride": 0}, ValueError, "strides?"),
-        (torch.zeros(3, 2), {"stride": 1.5}, TypeError, "stride must be a whole number"),
-        (torch.zeros(3, 2), {"truncate": 0.0}, ValueError, "truncate must be positive"),
-        (torch.zeros(3, 2), {"border": "wrap"}, ValueError, "border must be one of"),
-        (torch.zeros(3, 2), {"dtype": torch.float16}, TypeError, "dtype must be"),
-        (torch.zeros(3, 2), {"size": (0, 4)}, ValueError, "size must be at least 1"),
-        (torch.zeros(3, 2), {"size": (4.0, 4)}, TypeError, "size must hold two whole numbers"),
-        (torch.zeros(3, 2), {"size": (4, 4, 4)}, ValueError, r"size must be \(H, W\)"),
-        (
-            [torch.zeros(3, 2), torch.zeros(3, 2, device="meta")],
-            {},
-            ValueError,
-            r"points\[1\] is on meta",
-        ),
-        (
-            torch.zeros(3, 2),
-            {"sigma": torch.ones(3, device="meta")},
-            ValueError,
-            "sigma is on meta",
-        ),
-    ],
-)
-def test_wrong_arguments_are_named(
-    points: object, arguments: dict[str, object], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        ops.density_map(points, **{"size": SIZE, **arguments})
-
-
-def test_a_gradient_is_refused() -> None:
-    points = torch.rand(3, 2, requires_grad=True)
-    drawn = ops.density_map(points, SIZE)
-    with pytest.raises(RuntimeError, match="no gradient with respect to points"):
-        drawn.sum().backward()
-    sigma = torch.ones(3, requires_grad=True)
-    with pytest.raises(RuntimeError, match="no gradient"):
-        ops.density_map(points.detach(), SIZE, sigma=sigma).sum().backward()
-
-
-def test_opcheck() -> None:
-    points, sigma = random_points(9, SIZE), torch.full((9,), 2.0, dtype=torch.float64)
-    arguments = (points, sigma, [4, 5], *SIZE, [1, 8, 16], 3.0, True, torch.float32)
-    torch.library.opcheck(torch.ops.fastcount.density_pyramid.default, arguments)
-
-
-def test_compiles_without_a_graph_break() -> None:
-    def twice(points: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        return ops.density_map([points, points], SIZE, sigma=[sigma, 3.0], stride=2) * 2
-
-    compiled = torch.compile(twice, fullgraph=True, backend="aot_eager")
-    for count in (5, 9, 12):  # the second shape makes the graph dynamic
-        points, sigma = random_points(count, SIZE).float(), torch.full((count,), 2.0)
-        torch.testing.assert_close(compiled(points, sigma), twice(points, sigma))
-    with pytest.raises(RuntimeError, match="points must be finite"):
-        compiled(torch.full((5, 2), float("nan")), torch.ones(5))
-    with pytest.raises(RuntimeError, match="sigma must be positive and finite, got 0"):
-        compiled(torch.ones(5, 2), torch.zeros(5))
-
-
-def test_sigma_follows_the_points_to_another_device() -> None:
-    points = torch.rand(3, 2)
-    sigma = ops.adaptive_sigma(torch.rand(3, 2) * 9)
-    assert ops.density_map(points, (5, 6), sigma=sigma, device="meta").device.type == "meta"
-    with pytest.raises(ValueError, match="sigma is on meta, the points on cpu"):
-        ops.density_map(points, (5, 6), sigma=sigma.to("meta"))
