@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastcount.cli.counters import load_counter
 from fastcount.cli.inputs import Input, expand, overlay_names
 from fastcount.cli.messages import (
     FAILED,
@@ -128,24 +129,6 @@ def parse_zone(text: str) -> Zone:
         return [(float(x), float(y)) for x, y in as_polygon(corners)]
     except ValueError as error:
         leave(f'--zone "{text}": {error}; write corners as "x,y x,y x,y"', WRONG_USAGE)
-
-
-def load_counter(model: str, device: str | None, tile: int | None = None) -> Counter:
-    """The counter; leaves with 2 where there is no such model or device, or the tile is wrong."""
-    from fastcount.loading import load
-    from fastcount.runtime.tiling import plan
-
-    try:
-        counter = load(model, device=device)
-        plan((1 << 20, 1 << 20), counter.engine.tiling, tile)  # so that a bad tile shows here
-        largest = counter.engine.largest_tile
-        if tile is not None and largest is not None and tile > min(largest):
-            raise ValueError(f"tile: this model was exported for {largest[0]}x{largest[1]}")
-    except (ValueError, OSError) as error:
-        leave(str(error), WRONG_USAGE)
-    except (ImportError, RuntimeError) as error:
-        leave(f"{error}\nSee `fastcount doctor`.", WRONG_USAGE)
-    return counter
 
 
 def not_counted(path: str, reason: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastcount.cli.box_scores import BoxScores
-from fastcount.cli.count import load_counter
+from fastcount.cli.counters import load_counter
 from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, print_table, say
 from fastcount.cli.waiting import Waiting
 

@@ -16,6 +16,7 @@ import fastcount.export.int8
 import fastcount.export.run
 from fastcount.cli import main
 from fastcount.cli.export import _divided
+from fastcount.export.outputs import MOST
 from fastcount.export.parity import Tolerance
 from fastcount.export.pictures import sample_pictures
 from fastcount.models.checkpoint import save_model
@@ -137,6 +138,11 @@ def test_wrong_usage(
 ) -> None:
     assert main(["export", model_file, *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_the_help_tells_how_many_objects_a_file_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--help"]) == 0
+    assert f"{MOST} by default" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_nothing_is_exported_where_nothing_can_be_written(
