@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +15,13 @@ from fastcount.cli.messages import FAILED, WRONG_USAGE, leave, print_json, print
 from fastcount.cli.waiting import Waiting
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from fastcount.counting import Counting
     from fastcount.data.base import CountingDataset
+    from fastcount.data.sample import Annotation
 
 LEVELS = 4  # GAME(0) to GAME(3): 1, 4, 16 and 64 cells
 
@@ -45,14 +51,8 @@ def evaluate(
     2 wrong usage.
     """
     from fastcount.class_names import by_class, require_same_classes
-    from fastcount.data import open_dataset
 
-    try:
-        data = open_dataset(dataset)
-    except (ValueError, OSError) as error:
-        leave(str(error), WRONG_USAGE)
-    if not len(data):
-        leave(f"{dataset}: holds no pictures; check its path and options", WRONG_USAGE)
+    data = _opened(dataset)
     counter = load_counter(model, device, tile)
     classes = counter.engine.classes
     try:
@@ -62,48 +62,16 @@ def evaluate(
     boxes = None
     if _has_boxes(data):
         boxes = BoxScores(counter, by_class=by_class(classes, data.classes))
-    predicted: list[float] = []
-    true: list[float] = []
-    deviations: list[float] = []
-    games: list[list[float]] = []
-    failed = 0
-    with Waiting("measuring", len(data)) as waiting:
-        for index in range(len(data)):
-            try:
-                truth = data.annotation(index)
-                counting = counter(data.picture(index), tile=tile, batch_size=batch_size)
-                if boxes is not None:
-                    counting = boxes.counted(counting, truth)
-            except (ValueError, OSError, RuntimeError, MemoryError) as error:
-                say(f"{data.ids[index]}: {error}")
-                failed += 1
-            except KeyboardInterrupt:  # what was measured is told
-                left = len(data) - index
-                say(f"stopped; {left} of {len(data)} pictures are not measured")
-                failed += left
-                break
-            else:
-                predicted.append(counting.count)
-                true.append(truth.count)
-                if counting.std is not None:
-                    deviations.append(counting.std)
-                game = None if truth.points is None else _game(counting, truth.points)
-                if game is not None:
-                    games.append(game)
-            waiting.step()
+    measured = _measure(partial(counter, tile=tile, batch_size=batch_size), data, boxes)
+    failed = measured.failed
     report: dict[str, Any] = {"model": model, "dataset": dataset}
-    if not predicted:
+    if not measured.predicted:
         if as_json:
             print_json(
                 {**report, "n": 0, "mae": None, "rmse": None, "game": None, "failed": failed}
             )
         leave(f"{dataset}: not one of its {failed} pictures could be counted", FAILED)
-    report |= _errors(predicted, true)
-    report["game"] = None
-    if len(games) == len(true):
-        report["game"] = [sum(level) / len(games) for level in zip(*games, strict=True)]
-    if len(deviations) == len(true):
-        report["coverage"] = _coverage(predicted, deviations, true)
+    report |= measured.errors()
     if boxes is not None:
         report |= boxes.result()
     if failed:
@@ -114,6 +82,77 @@ def evaluate(
         _print_table(report)
     if failed:
         raise typer.Exit(FAILED)
+
+
+@dataclass
+class _Measured:
+    """What was counted of each picture and what is true; ``failed``: pictures without a count."""
+
+    predicted: list[float] = field(default_factory=list)
+    true: list[float] = field(default_factory=list)
+    deviations: list[float] = field(default_factory=list)
+    games: list[list[float]] = field(default_factory=list)
+    failed: int = 0
+
+    def add(self, counting: Counting, truth: Annotation) -> None:
+        self.predicted.append(counting.count)
+        self.true.append(truth.count)
+        if counting.std is not None:
+            self.deviations.append(counting.std)
+        game = None if truth.points is None else _game(counting, truth.points)
+        if game is not None:
+            self.games.append(game)
+
+    def errors(self) -> dict[str, Any]:
+        """Of the counts, in the grid where each picture has one, and of the deviations."""
+        report = _errors(self.predicted, self.true)
+        report["game"] = None
+        if len(self.games) == len(self.true):
+            report["game"] = [
+                sum(level) / len(self.games) for level in zip(*self.games, strict=True)
+            ]
+        if len(self.deviations) == len(self.true):
+            report["coverage"] = _coverage(self.predicted, self.deviations, self.true)
+        return report
+
+
+def _opened(dataset: str) -> CountingDataset:
+    """Leaves with 2 where there is no such data set, or it holds no pictures."""
+    from fastcount.data import open_dataset
+
+    try:
+        data = open_dataset(dataset)
+    except (ValueError, OSError) as error:
+        leave(str(error), WRONG_USAGE)
+    if not len(data):
+        leave(f"{dataset}: holds no pictures; check its path and options", WRONG_USAGE)
+    return data
+
+
+def _measure(
+    count: Callable[[NDArray[np.uint8]], Counting], data: CountingDataset, boxes: BoxScores | None
+) -> _Measured:
+    """Counts each picture of ``data``; a bad one is told of, and ends nothing."""
+    measured = _Measured()
+    with Waiting("measuring", len(data)) as waiting:
+        for index in range(len(data)):
+            try:
+                truth = data.annotation(index)
+                counting = count(data.picture(index))
+                if boxes is not None:
+                    counting = boxes.counted(counting, truth)
+            except (ValueError, OSError, RuntimeError, MemoryError) as error:
+                say(f"{data.ids[index]}: {error}")
+                measured.failed += 1
+            except KeyboardInterrupt:  # what was measured is told
+                left = len(data) - index
+                say(f"stopped; {left} of {len(data)} pictures are not measured")
+                measured.failed += left
+                break
+            else:
+                measured.add(counting, truth)
+            waiting.step()
+    return measured
 
 
 def _has_boxes(data: CountingDataset) -> bool:
