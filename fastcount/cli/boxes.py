@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,9 @@ from fastcount.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from fastcount.data.base import CountingDataset
-    from fastcount.data.boxes_from_dots import Floats
+    from fastcount.data.boxes_from_dots import Floats, Presets
+
+    Boxed = tuple[Floats, tuple[int, int]]  # the boxes of a picture, and its (H, W)
 
 
 class Method(StrEnum):
@@ -62,12 +64,10 @@ def boxes(
     """
     import numpy as np
 
-    from fastcount.cli.inputs import Input, overlay_names
-    from fastcount.counting import Counting
     from fastcount.data import open_dataset
-    from fastcount.data.boxes_from_dots import Presets, boxes_for, coco_document
-    from fastcount.files import atomic_write
+    from fastcount.data.boxes_from_dots import Presets, boxes_for
 
+    options: dict[str, Any] = {"method": method.value, "factor": factor, "low": low, "high": high}
     if out is None and not page:
         leave("give --out FILE for the boxes, or --page to draw some first", WRONG_USAGE)
     try:
@@ -79,7 +79,7 @@ def boxes(
             if out is None:
                 return
         drawn = None if presets is None else Presets.read(presets)
-        boxes_for(np.zeros((0, 2)), None, method.value, factor=factor, low=low, high=high)
+        boxes_for(np.zeros((0, 2)), None, **options)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
     assert out is not None
@@ -88,41 +88,70 @@ def boxes(
     check_writable(out.parent, f"--out {out}")
     if overlay is not None:
         check_writable(overlay, f"--overlay {overlay}")
-    found: list[Floats | None] = []
-    sizes: list[tuple[int, int] | None] = []
-    overlays = overlay_names([Input(name) for name in data.ids])
-    with Waiting("boxing", len(data)) as waiting:
-        for index, name in enumerate(data.ids):
-            try:
-                points = data.annotation(index).points
-                if points is None:
-                    raise ValueError("has a count but no dots; boxes need a place")
-                picture = data.picture(index)
-                one = boxes_for(
-                    points.astype(np.float64),
-                    None if drawn is None else drawn.of(name),
-                    method.value,
-                    factor=factor,
-                    low=low,
-                    high=high,
-                )
-                size = (picture.shape[0], picture.shape[1])
-                if overlay is not None:
-                    counting = Counting(float(len(one)), size, boxes=one.astype(np.float32))
-                    with atomic_write(overlay / overlays[index]) as file:
-                        counting.overlay(picture).save(file, "PNG")
-            except (ValueError, OSError) as error:
-                say(f"{name}: {error}")
-                found.append(None)
-                sizes.append(None)
-            else:
-                found.append(one)
-                sizes.append(size)
-            waiting.step()
+    found = _box(data, drawn, options, overlay)
     failed = sum(one is None for one in found)
     if failed and failed == len(data):
         leave(f"all {failed} pictures failed; {out} is not written", FAILED)
-    document = coco_document(data, found, sizes, out.parent)
+    _write(data, found, out)
+    if failed:
+        leave(f"{failed} of {len(data)} pictures failed; {out} is without them", FAILED)
+
+
+def _box(
+    data: CountingDataset, drawn: Presets | None, options: dict[str, Any], overlay: Path | None
+) -> list[Boxed | None]:
+    """The boxes of each picture; a bad one is told of, and is None."""
+    from fastcount.cli.inputs import Input, overlay_names
+
+    found: list[Boxed | None] = []
+    overlays = overlay_names([Input(name) for name in data.ids])
+    with Waiting("boxing", len(data)) as waiting:
+        for index, name in enumerate(data.ids):
+            target = None if overlay is None else overlay / overlays[index]
+            try:
+                found.append(_box_one(data, index, drawn, options, target))
+            except (ValueError, OSError) as error:
+                say(f"{name}: {error}")
+                found.append(None)
+            waiting.step()
+    return found
+
+
+def _box_one(
+    data: CountingDataset,
+    index: int,
+    drawn: Presets | None,
+    options: dict[str, Any],
+    overlay: Path | None,
+) -> Boxed:
+    import numpy as np
+
+    from fastcount.counting import Counting
+    from fastcount.data.boxes_from_dots import boxes_for
+    from fastcount.files import atomic_write
+
+    points = data.annotation(index).points
+    if points is None:
+        raise ValueError("has a count but no dots; boxes need a place")
+    picture = data.picture(index)
+    presets = None if drawn is None else drawn.of(data.ids[index])
+    boxes = boxes_for(points.astype(np.float64), presets, **options)
+    size = (picture.shape[0], picture.shape[1])
+    if overlay is not None:
+        counting = Counting(float(len(boxes)), size, boxes=boxes.astype(np.float32))
+        with atomic_write(overlay) as file:
+            counting.overlay(picture).save(file, "PNG")
+    return boxes, size
+
+
+def _write(data: CountingDataset, found: list[Boxed | None], out: Path) -> None:
+    """Writes what was ``found`` as COCO's JSON, and says how much that is."""
+    from fastcount.data.boxes_from_dots import coco_document
+    from fastcount.files import atomic_write
+
+    boxes = [None if one is None else one[0] for one in found]
+    sizes = [None if one is None else one[1] for one in found]
+    document = coco_document(data, boxes, sizes, out.parent)
     try:
         with atomic_write(out, "w") as file:
             json.dump(document, file)
@@ -130,8 +159,6 @@ def boxes(
         leave(f"--out {out}: cannot be written ({error})", WRONG_USAGE)
     say(f"{len(document['annotations'])} boxes in {len(document['images'])} pictures")
     typer.echo(out)
-    if failed:
-        leave(f"{failed} of {len(data)} pictures failed; {out} is without them", FAILED)
 
 
 def _draw(data: CountingDataset, presets: Path | None, port: int) -> None:
