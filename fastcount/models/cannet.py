@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastcount.losses.precision import at_least_float32
 from fastcount.models.base import IMAGENET_MEAN, IMAGENET_STD, DensityOutput, Normalize
 from fastcount.models.neighbour_sigma import Sigma
 from fastcount.models.parts.density_regression import DensityRegression
@@ -22,7 +23,7 @@ class ScaleContext(nn.Module):
 
     With f the features: s_j is f averaged over a j x j grid, through a 1x1 convolution and
     stretched back to f's size; w_j = sigmoid(conv_j(s_j - f)); the result is
-    sum w_j s_j / sum w_j. (B, C, h, w) to (B, C, h, w).
+    sum w_j s_j / sum w_j, added up in float32 at least. (B, C, h, w) to (B, C, h, w).
     """
 
     def __init__(self, channels: int, *, pretrained: bool) -> None:
@@ -33,15 +34,17 @@ class ScaleContext(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         size = features.shape[-2:]
-        total, norm = torch.zeros_like(features), torch.zeros_like(features)
+        total = torch.zeros_like(at_least_float32(features))
+        norm = torch.zeros_like(total)
         for grid, scale, weigh in zip(_GRIDS, self.scales, self.weights, strict=True):
             pooled = scale(F.adaptive_avg_pool2d(features, grid))
             stretched = F.interpolate(pooled, size=size, mode="bilinear", align_corners=False)
-            weight = torch.sigmoid(weigh(stretched - features))
+            # float16 holds no sigmoid below 6e-8, and no gradient of dividing by the sum of such.
+            weight = torch.sigmoid(at_least_float32(weigh(stretched - features)))
             total = total + weight * stretched
             norm = norm + weight
-        # Sigmoids of four convolutions do not vanish together in training; half precision might.
-        return total / norm.clamp(min=1e-6)
+        # The least that keeps the gradient finite should all four vanish in float32, too.
+        return (total / norm.clamp(min=1e-6)).to(features.dtype)
 
 
 @register("cannet")

@@ -70,3 +70,23 @@ def test_compiles_in_one_graph() -> None:
     for size in ((32, 32), (21, 40)):
         images = torch.rand(1, 3, *size)
         torch.testing.assert_close(compiled(images).density, model(images).density)
+
+
+@pytest.mark.parametrize("contrast", [10.0, 25.0])
+def test_weights_beyond_float16_still_average(contrast: float) -> None:
+    """Four scales of one value, each weighted by sigmoid(-contrast): 5e-5, 1e-11."""
+    context = ScaleContext(2, pretrained=False)
+    with torch.no_grad():
+        for scale, weigh in zip(context.scales, context.weights, strict=True):
+            scale.weight.copy_(2 * torch.eye(2)[..., None, None])
+            weigh.weight.copy_(-contrast * torch.eye(2)[..., None, None])
+    features = torch.ones(1, 2, 7, 9, requires_grad=True)
+    with torch.autocast("cpu", torch.float16):
+        found = context(features.half())
+    assert found.dtype == torch.float16
+    if contrast < 14:  # four such weights add up to more than the least sum
+        torch.testing.assert_close(found, torch.full_like(found, 2.0))
+    (1024 * found.float()).sum().backward()
+    for parameter in (features, *context.parameters()):
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
