@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 
 class PixelPoints(tv_tensors.KeyPoints):  # type: ignore[misc]  # torchvision has no types
-    """(N, 2) x, y in pixel indices of a picture of ``canvas_size`` (H, W).
+    """(..., N, 2) x, y in pixel indices of a picture of ``canvas_size`` (H, W).
 
     Never clamped: points outside the picture stay what they are.
     """
@@ -81,7 +81,7 @@ def _rotate(
         size = (height, width)
     plain = points.as_subclass(Tensor)
     pivot = center if center is not None else (width / 2, height / 2)
-    dx, dy = plain[:, 0] + 0.5 - pivot[0], plain[:, 1] + 0.5 - pivot[1]
+    dx, dy = plain[..., 0] + 0.5 - pivot[0], plain[..., 1] + 0.5 - pivot[1]
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     x = pivot[0] + cos * dx + sin * dy + (size[1] - width) / 2 - 0.5
     y = pivot[1] - sin * dx + cos * dy + (size[0] - height) / 2 - 0.5
@@ -97,10 +97,12 @@ def _elastic(points: PixelPoints, displacement: Tensor, **_: Any) -> Tensor:
     moves to about q - d(q). Exact where d varies slowly.
     """
     plain = points.as_subclass(Tensor)
+    if not plain.is_floating_point():  # as torchvision's kernels have it
+        plain = plain.float()
     height, width = points.canvas_size
     nearest = plain.round().long()
-    column = nearest[:, 0].clamp(0, width - 1)
-    row = nearest[:, 1].clamp(0, height - 1)
+    column = nearest[..., 0].clamp(0, width - 1)
+    row = nearest[..., 1].clamp(0, height - 1)
     half = torch.tensor([width / 2, height / 2], dtype=plain.dtype, device=plain.device)
     shift = displacement[0, row, column].to(plain) * half
     moved: Tensor = tv_tensors.wrap(plain - shift, like=points)

@@ -74,6 +74,39 @@ def test_dot_stays_on_its_spot(
     assert moved[0].tolist() == pytest.approx(expected, abs=tolerance)
 
 
+MOVES = [
+    v2.Resize((48, 64)),
+    v2.RandomAffine((12, 12), scale=(1.1, 1.1)),
+    v2.RandomRotation((20, 20)),
+    v2.RandomRotation((20, 20), expand=True),
+    v2.RandomPerspective(0.2, p=1.0),
+    v2.ElasticTransform(alpha=60.0, sigma=12.0),
+    v2.RandomVerticalFlip(1.0),
+]
+
+
+@pytest.mark.parametrize("transform", MOVES, ids=lambda value: type(value).__name__)
+def test_sets_of_a_batch_move_as_each_alone(transform: v2.Transform) -> None:
+    places = torch.tensor([SPOTS, [(x + 3, y - 5) for x, y in SPOTS]])
+
+    def moved(points: Tensor) -> Tensor:
+        torch.manual_seed(3)
+        placed: Tensor = transform(PixelPoints(points, canvas_size=(HEIGHT, WIDTH)))
+        return placed.as_subclass(Tensor)
+
+    torch.testing.assert_close(moved(places), torch.stack([moved(each) for each in places]))
+
+
+@pytest.mark.parametrize("transform", MOVES[:-1], ids=lambda value: type(value).__name__)
+def test_whole_numbers_move_by_parts_of_pixels(transform: v2.Transform) -> None:
+    places = torch.tensor([[40, 30], [90, 60]])
+    moved = []
+    for points in (places, places.float()):
+        torch.manual_seed(3)
+        moved.append(transform(PixelPoints(points, canvas_size=(HEIGHT, WIDTH))))
+    assert moved[0].tolist() == moved[1].tolist()
+
+
 def test_flip_and_resize_are_exact() -> None:
     points = PixelPoints(torch.tensor([[0.0, 0.0], [10.25, 5.0]]), canvas_size=(HEIGHT, WIDTH))
     flipped = v2.functional.horizontal_flip(points)
