@@ -200,11 +200,12 @@ class FasterRCNN(BoxDetector):
     def _second_stage(
         self, output: FasterRCNNOutput, proposals: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """(P, C + 1) logits and (P, 4 (C + 1)) moves of the proposals of all pictures."""
+        """(P, C + 1) logits and (P, 4 (C + 1)) moves of the proposals of all pictures, float32."""
         maps = {str(place): one.float() for place, one in enumerate(output.features[:-1])}
         pooled = self.roi_heads.box_roi_pool(maps, proposals, [output.size] * len(proposals))
+        pooled = pooled.to(next(self.roi_heads.parameters()).dtype)  # of a model in half precision
         scores, moves = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
-        return scores, moves
+        return scores.float(), moves.float()
 
     def _focal_objectness(
         self,

@@ -83,6 +83,21 @@ def test_decode_save_load_and_refusal(name: str, tmp_path) -> None:
         compact(name, loss="dice")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", COMPACT)
+def test_weights_in_half_precision(name: str, dtype: torch.dtype) -> None:
+    model = compact(name)
+    images, targets = torch.rand(4, 3, 64, 64), box_pictures.odd_targets()
+    expected = model.loss(model(images), targets)
+    narrow = model.to(dtype)
+    losses = narrow.loss(narrow(images.to(dtype)), targets)
+    for part, loss in losses.items():
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, expected[part], rtol=0.1, atol=0.05)
+    losses["loss"].backward()
+    assert len(narrow.eval().decode(narrow(images.to(dtype)))) == 4
+
+
 @pytest.mark.parametrize("name", COMPACT)
 def test_a_higher_threshold_keeps_a_part(name: str) -> None:
     model = compact(name).eval()
