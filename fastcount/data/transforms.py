@@ -29,7 +29,7 @@ class KeepInside(nn.Module):
     For use after a crop: torchvision leaves points behind that a crop has cut off. Boxes and
     labels go with their points. A whole picture's sample needs no such treatment: its dots
     outside count. Raises ``ValueError`` for a sample without points, whose count cannot be
-    told after a crop.
+    told after a crop, and for one that has not a box and a label for each point.
     """
 
     def forward(self, sample: Sample) -> Sample:
@@ -39,6 +39,12 @@ class KeepInside(nn.Module):
                 "train on whole pictures"
             )
         points = sample["points"]
+        for name, values in (("boxes", sample.get("boxes")), ("labels", sample.get("labels"))):
+            if values is not None and len(values) != len(points):
+                raise ValueError(
+                    f"sample {sample['id']!r} has {len(points)} points but {len(values)} {name}: "
+                    "leave v2.SanitizeBoundingBoxes out, which removes no points"
+                )
         size = (sample["image"].shape[-2], sample["image"].shape[-1])
         keep = inside(points, size)
         kept = Sample(**sample)

@@ -74,3 +74,13 @@ def test_a_count_without_points_cannot_be_cropped() -> None:
     del sample["points"]
     with pytest.raises(ValueError, match="'made up' has a count but no points"):
         KeepInside()(sample)
+
+
+def test_boxes_that_another_transform_removed_are_told_of() -> None:
+    sanitized = v2.Compose([v2.CenterCrop((6, 8)), v2.SanitizeBoundingBoxes(), KeepInside()])
+    with pytest.raises(ValueError, match="'made up' has 3 points but 2 boxes: leave"):
+        sanitized(sample_of([[6, 2], [10, 5], [0, 0]]))
+    sample = sample_of([[6, 2], [10, 5]])
+    sample["labels"] = sample["labels"][:1]
+    with pytest.raises(ValueError, match="'made up' has 2 points but 1 labels"):
+        KeepInside()(sample)
