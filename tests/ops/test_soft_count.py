@@ -151,6 +151,11 @@ def test_opcheck_and_compile() -> None:
     ops = torch.ops.fastcount
     torch.library.opcheck(ops.spatial_softmax.default, (maps, 3, 5.0))
     torch.library.opcheck(ops.soft_count.default, (maps, 3, 5.0, 15.0, 0.8))
+    maps = maps.detach()
+    grad, grad_count = torch.rand_like(maps), torch.rand(1, 2, dtype=maps.dtype)
+    torch.library.opcheck(ops.spatial_softmax_backward.default, (grad, maps, 3, 5.0))
+    for given in ((grad, grad_count), (grad, None), (None, grad_count)):
+        torch.library.opcheck(ops.soft_count_backward.default, (*given, maps, 3, 5.0, 15.0, 0.8))
 
     def loss(maps: torch.Tensor) -> torch.Tensor:
         detection, count = soft_count(maps, beta=5.0)
