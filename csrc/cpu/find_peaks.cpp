@@ -32,10 +32,10 @@ FASTCOUNT_INLINE bool load_keys(const T* row, std::int64_t width, OrderKey<T> th
 template <typename T>
 FASTCOUNT_INLINE void add_columns(const T* map, const PeakRule& rule, std::int64_t y, T* sums) {
   const T* here = map + y * rule.width;
-  const T* above = here - rule.width;
-  const T* below = here + rule.width;
   const bool top = y == 0;
   const bool bottom = y == rule.height - 1;
+  const T* above = top ? here : here - rule.width;  // a pointer beyond the map must not be made
+  const T* below = bottom ? here : here + rule.width;
   sums[0] = sums[rule.width + 1] = T(0);
   for (std::int64_t x = 0; x < rule.width; ++x) {
     const T first = top ? T(0) : above[x];
@@ -230,8 +230,8 @@ class Strip {
   bool load(std::int64_t y) {
     const std::int64_t width = rule_.width;
     const std::int64_t at = y - first_ + down_;
-    const T* row = map_ + y * width;
     const bool inside = y >= 0 && y < rule_.height;
+    const T* row = inside ? map_ + y * width : nullptr;
     if (inside && rule_.smooth) {
       T* means = scratch_.sums.data() + width + 2;
       smooth_row(map_, rule_, y, scratch_.sums.data(), means);

@@ -30,8 +30,9 @@ void pool(const T* fine, std::int64_t rows, std::int64_t cols, std::int64_t fact
     }
     T* out = coarse + row * coarse_cols;
     const double* next = sums.data();
+    const double* end = next + cols;
     for (std::int64_t col = 0; col < coarse_cols; ++col) {
-      const double* last = std::min(next + factor, static_cast<const double*>(sums.data()) + cols);
+      const double* last = next + std::min<std::int64_t>(factor, end - next);
       double total = 0.0;
       while (next < last) total += *next++;
       out[col] = static_cast<T>(total);
