@@ -84,6 +84,19 @@ def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.fastcount.density_pyramid.default, arguments)
 
 
+@pytest.mark.parametrize("truncate", [-4.0, -1e300, 0.0, float("nan")])
+def test_bindings_check_truncate_too(truncate: float) -> None:
+    points, sigma = random_points(3, SIZE), torch.ones(3, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="truncate must be positive"):
+        torch.ops.fastcount.density_pyramid(
+            points, sigma, [3], *SIZE, [1], truncate, True, torch.float32
+        )
+    with pytest.raises(RuntimeError, match="truncate must be positive"):
+        torch.ops.fastcount.gaussian_heatmap(
+            points, sigma, None, [3], *SIZE, 1, 1, truncate, True, True, torch.float32
+        )
+
+
 def test_compiles_without_a_graph_break() -> None:
     def twice(points: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return ops.density_map([points, points], SIZE, sigma=[sigma, 3.0], stride=2) * 2

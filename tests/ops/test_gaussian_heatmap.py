@@ -226,6 +226,14 @@ def test_bindings_check_labels_too(label: int) -> None:
         )
 
 
+def test_bindings_refuse_more_classes_than_can_be_numbered() -> None:
+    points, sigma = random_points(3), torch.ones(3, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match=r"overflow|num_classes|new_empty"):
+        torch.ops.fastcount.gaussian_heatmap(
+            points, sigma, None, [3], *SIZE, 2**62, 1, 3.0, True, True, torch.float32
+        )
+
+
 def test_a_gradient_is_refused() -> None:
     points = torch.rand(3, 2, requires_grad=True)
     with pytest.raises(RuntimeError, match="no gradient with respect to points"):

@@ -121,6 +121,8 @@ def test_wrong_arguments() -> None:
         torch.ops.fastcount.knn_distance(scattered(5), [4], 1)
     with pytest.raises(RuntimeError, match="counts must not be negative, got -1"):
         torch.ops.fastcount.knn_distance(scattered(5), [6, -1], 1)
+    with pytest.raises(RuntimeError, match="counts add up to more than 64 bits hold"):
+        torch.ops.fastcount.knn_distance(scattered(5), [2**62] * 4 + [5], 1)
 
 
 def test_gradient_is_refused() -> None:

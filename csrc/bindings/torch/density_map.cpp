@@ -132,6 +132,7 @@ std::vector<Tensor> density_pyramid(const Tensor& points, const Tensor& sigma,
   const std::vector<std::int64_t> offsets = check_point_sets(points, counts);
   check_sigma(sigma, points);
   check_picture(height, width);
+  check_truncate(truncate);
   const Tensor xy = torch::stable::contiguous(points);
   const Tensor widths = torch::stable::contiguous(sigma);
   const DensityPoints data{xy.const_data_ptr<double>(), widths.const_data_ptr<double>()};

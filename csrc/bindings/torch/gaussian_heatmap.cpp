@@ -23,11 +23,11 @@ using torch::headeronly::IntHeaderOnlyArrayRef;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// Draws all sets on the batch of maps [sets, rows, cols], `rows` of all classes. Needs a point.
+// Draws all sets on the batch of maps [sets, classes, rows, cols]. Needs a point.
 template <typename Acc, typename Out>
 void draw(HeatmapPoints points, const std::vector<std::int64_t>& offsets, HeatmapGrid grid,
-          std::int64_t rows, double truncate, bool add, Out* map) {
-  const cpu::SplatMap<Acc, Out> out{map, rows, grid.cols(),
+          std::int64_t classes, double truncate, bool add, Out* map) {
+  const cpu::SplatMap<Acc, Out> out{map, classes * grid.rows(), grid.cols(),
                                     add ? cpu::Combine::kAdd : cpu::Combine::kMax, Acc(1)};
   std::vector<Splat> splats;
   std::vector<Acc> weights;
@@ -65,6 +65,7 @@ Tensor gaussian_heatmap(const Tensor& points, const Tensor& sigma,
   check_sigma(sigma, points);
   check_picture(height, width);
   check_stride(stride);
+  check_truncate(truncate);
   STD_TORCH_CHECK(classes >= 1, "num_classes must be at least 1, got ", classes);
   const Tensor xy = torch::stable::contiguous(points);
   const Tensor widths = torch::stable::contiguous(sigma);
@@ -88,22 +89,21 @@ Tensor gaussian_heatmap(const Tensor& points, const Tensor& sigma,
   const std::vector<std::int64_t> shape{static_cast<std::int64_t>(counts.size()), classes,
                                         grid.rows(), grid.cols()};
   if (offsets.back() == 0) return torch::stable::new_zeros(points, shape, dtype);
-  const std::int64_t rows = classes * grid.rows();
   // Sums of many small terms need float64.
   if (dtype == ScalarType::Float && (!add || largest_set(offsets) <= kMostFloatTerms)) {
     Tensor map = torch::stable::new_empty(points, shape, ScalarType::Float);
-    draw<float>(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<float>());
+    draw<float>(data, offsets, grid, classes, truncate, add, map.mutable_data_ptr<float>());
     return map;
   }
   if (dtype == ScalarType::Float &&
       fits_one_part(offsets.back(), grid.rows(), grid.cols(),
                     [&](std::int64_t i) { return window_radius(data.sigma[i], truncate); })) {
     Tensor map = torch::stable::new_empty(points, shape, ScalarType::Float);
-    draw<double>(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<float>());
+    draw<double>(data, offsets, grid, classes, truncate, add, map.mutable_data_ptr<float>());
     return map;
   }
   Tensor map = torch::stable::new_empty(points, shape, ScalarType::Double);
-  draw<double>(data, offsets, grid, rows, truncate, add, map.mutable_data_ptr<double>());
+  draw<double>(data, offsets, grid, classes, truncate, add, map.mutable_data_ptr<double>());
   return torch::stable::to(map, dtype);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "bindings/torch/devices.h"
@@ -22,6 +23,8 @@ inline std::vector<std::int64_t> check_point_sets(const torch::stable::Tensor& p
   std::vector<std::int64_t> offsets{0};
   for (const std::int64_t count : counts) {
     STD_TORCH_CHECK(count >= 0, "counts must not be negative, got ", count);
+    STD_TORCH_CHECK(count <= std::numeric_limits<std::int64_t>::max() - offsets.back(),
+                    "counts add up to more than 64 bits hold");
     offsets.push_back(offsets.back() + count);
   }
   STD_TORCH_CHECK(offsets.back() == points.size(0), "counts add up to ", offsets.back(),
@@ -46,6 +49,11 @@ inline void check_picture(std::int64_t height, std::int64_t width) {
 inline void check_stride(std::int64_t stride) {
   STD_TORCH_CHECK(stride >= 1 && stride < (std::int64_t{1} << 31),
                   "stride must be at least 1 and below 2^31, got ", stride);
+}
+
+// A window below 0 would begin behind its end.
+inline void check_truncate(double truncate) {
+  STD_TORCH_CHECK(truncate > 0.0, "truncate must be positive, got ", truncate);
 }
 
 inline void check_finite(const double* values, std::int64_t count, const char* name) {

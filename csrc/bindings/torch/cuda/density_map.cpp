@@ -38,6 +38,7 @@ std::vector<Tensor> density_pyramid(const Tensor& points, const Tensor& sigma,
   const std::vector<std::int64_t> offsets = check_point_sets(points, counts);
   check_sigma(sigma, points);
   check_picture(height, width);
+  check_truncate(truncate);
   const CudaContext context(points);
   const Tensor xy = aligned(points);
   const Tensor widths = aligned(sigma);

@@ -24,6 +24,7 @@ Tensor gaussian_heatmap(const Tensor& points, const Tensor& sigma,
   check_sigma(sigma, points);
   check_picture(height, width);
   check_stride(stride);
+  check_truncate(truncate);
   STD_TORCH_CHECK(classes >= 1 && classes <= INT_MAX, "num_classes must be 1 .. 2^31 - 1, got ",
                   classes);
   const CudaContext context(points);
