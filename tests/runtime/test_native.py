@@ -114,6 +114,24 @@ def test_peaks_are_those_of_the_operator(kind: Any) -> None:
     assert find_peaks(np.zeros((1, 1, 0, 4), np.float32)).points.shape == (0, 2)
 
 
+def misaligned(values: NDArray[Any]) -> NDArray[Any]:
+    """The same values, each one byte off a multiple of its size."""
+    moved = np.frombuffer(b" " + values.tobytes(), values.dtype, offset=1).reshape(values.shape)
+    assert not moved.flags.aligned
+    return moved
+
+
+def test_numbers_at_any_address_are_read() -> None:
+    scores = np.random.default_rng(0).random((1, 2, 9, 11))
+    for one, other in zip(find_peaks(misaligned(scores)), find_peaks(scores), strict=True):
+        np.testing.assert_array_equal(one, other)
+    boxes, ranks = some_boxes(40, np.float32), np.arange(40, dtype=np.float32)
+    np.testing.assert_array_equal(
+        native.nms(misaligned(boxes), misaligned(ranks), misaligned(np.arange(40) % 2), 0.3),
+        native.nms(boxes, ranks, np.arange(40) % 2, 0.3),
+    )
+
+
 def some_boxes(number: int, kind: Any) -> NDArray[Any]:
     random = np.random.default_rng(number)
     corners = random.integers(0, 120, (number, 2)).astype(kind)
@@ -204,7 +222,7 @@ MAPS = np.zeros((1, 1, 4, 4), np.float32)
         (
             lambda: native.cut(FLAT, (8, 8), (0, 0), (0, 0, 0), FLAT.copy()[:, ::2]),
             ValueError,
-            "out: must be writeable and contiguous",
+            "out: must be writeable, contiguous and aligned",
         ),
         (lambda: find_peaks(MAPS.astype(int)), TypeError, "scores: .*float64, got int64"),
         (lambda: find_peaks(MAPS[0]), ValueError, r"scores: .*got \(1, 4, 4\)"),
@@ -239,6 +257,16 @@ MAPS = np.zeros((1, 1, 4, 4), np.float32)
             lambda: native.place_core(MAPS[0, 0], (0, 5, 0, 4), MAPS[0, 0].copy(), (0, 0)),
             ValueError,
             "core: rows 0 to 5",
+        ),
+        (
+            lambda: native.place_core(
+                MAPS[0, 0],
+                (0, 4, 0, 4),
+                np.zeros(65, np.uint8)[1:].view("f4").reshape(4, 4),
+                (0, 0),
+            ),
+            ValueError,
+            "map: must be writeable, contiguous and aligned",
         ),
         (
             lambda: native.place_core(MAPS[0, 0], (3, 1, 0, 4), MAPS[0, 0].copy(), (0, 0)),

@@ -47,10 +47,16 @@ inline void require_shape(const py::array& array, const std::string& name,
   }
 }
 
+// A number that straddles its own size, as in a view of bytes, is not one to C++.
+constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+
+template <typename T>
+using Dense = py::array_t<T, py::array::c_style | kAligned>;
+
 // Laid out densely: the array itself where it is so already.
 template <typename T>
-py::array_t<T, py::array::c_style> dense(const py::array& array) {
-  auto made = py::array_t<T, py::array::c_style>::ensure(array);
+Dense<T> dense(const py::array& array) {
+  auto made = Dense<T>::ensure(array);
   if (!made) throw py::error_already_set();
   return made;
 }
@@ -59,8 +65,10 @@ py::array_t<T, py::array::c_style> dense(const py::array& array) {
 template <typename T>
 T* target(py::array& array, const std::string& name, const char* wanted) {
   require_type<T>(array, name, wanted);
-  if (!array.writeable() || (array.flags() & py::array::c_style) == 0) {
-    throw py::value_error(name + ": must be writeable and contiguous; make it with numpy.empty");
+  constexpr int kDense = py::array::c_style | kAligned;
+  if (!array.writeable() || (array.flags() & kDense) != kDense) {
+    throw py::value_error(name +
+                          ": must be writeable, contiguous and aligned; make it with numpy.empty");
   }
   return static_cast<T*>(array.mutable_data());
 }

@@ -16,7 +16,7 @@
 namespace fastcount {
 namespace {
 
-using Pixels = py::array_t<std::uint8_t, py::array::c_style>;
+using Pixels = Dense<std::uint8_t>;
 using Colour = std::array<std::uint8_t, 3>;
 using Pair = std::tuple<std::int64_t, std::int64_t>;
 

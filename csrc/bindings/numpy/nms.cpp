@@ -38,7 +38,7 @@ std::vector<std::int64_t> kept(const py::array& boxes, const py::array& scores,
   const std::int64_t count = boxes.shape(0);
   const auto held = dense<T>(boxes);
   const auto ranks = dense<T>(scores);
-  py::array_t<std::int64_t, py::array::c_style> classes;
+  Dense<std::int64_t> classes;
   if (labels) classes = dense<std::int64_t>(*labels);
   const T* coordinates = held.data();
   const T* rank = ranks.data();
