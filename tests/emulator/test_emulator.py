@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.emulator.toolchain import build_library, sanitizer_runtime
+from tests.emulator.toolchain import EMULATOR, build_library, sanitizer_runtime
 
-TRIALS = [Path(__file__).parent / "kernels" / "reduction.cu"]
+TRIALS = [Path(__file__).parent / "kernels" / "reduction.cu", *EMULATOR]
 
 
 @pytest.fixture(scope="module")

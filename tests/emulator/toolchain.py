@@ -1,10 +1,14 @@
-"""Compiles the CUDA kernels for the emulator with g++, again only where a source has changed."""
+"""Compiles the CUDA kernels for the emulator and the CPU's code for the sanitizers, with g++.
+
+Again only where a source has changed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import subprocess
+import sysconfig
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,39 +20,48 @@ from fastcount.files import atomic_write
 REPOSITORY = Path(__file__).resolve().parents[2]
 CSRC = REPOSITORY / "csrc"
 BUILD = REPOSITORY / "build" / "emulator"
+EMULATOR = sorted(CSRC.glob("emulator/*.cpp"))
 COMPILER = os.environ.get("CXX", "g++")
 TORCH = Path(torch.__file__).parent
 
 _FLAGS = [
     "-std=c++20",
-    "-O2",
     "-g1",
     "-fPIC",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-ffp-contract=off",
     "-fno-gnu-unique",
     "-DFASTCOUNT_EMULATOR",
     "-DTORCH_TARGET_VERSION=0x020B000000000000",
     f"-I{CSRC}",
     f"-isystem{TORCH / 'include'}",
+    f"-isystem{sysconfig.get_path('include')}",
 ]
 #: An error ends the process, so that a test in a subprocess fails.
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+SANITIZE = [
+    "-fsanitize=address,undefined,float-cast-overflow",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+    "-D_GLIBCXX_ASSERTIONS",
+]
+
+
+def _together(name: str, *patterns: str) -> Path:
+    """One source of many bindings, for reading a library's headers takes a compiler longer than the
+    bindings themselves.
+    """
+    together = BUILD / name
+    paths = (path for pattern in patterns for path in sorted(CSRC.glob(pattern)))
+    with atomic_write(together, "w") as file:
+        file.writelines(f'#include "{path}"\n' for path in paths)
+    return together
 
 
 def kernel_sources() -> list[Path]:
-    """Every CUDA kernel, and one file of all their bindings and the index of the operators.
-
-    Together, because reading torch's headers takes a compiler longer than the bindings themselves.
-    """
-    bindings = [
-        *sorted(CSRC.glob("bindings/torch/cuda/*.cpp")),
-        CSRC / "bindings" / "torch" / "ops.cpp",
-    ]
-    together = BUILD / "bindings.cpp"
-    with atomic_write(together, "w") as file:
-        file.writelines(f'#include "{path}"\n' for path in bindings)
-    return [*sorted(CSRC.glob("cuda/*.cu")), together]
+    """Every CUDA kernel, their bindings and the index of the operators, and the emulator."""
+    bindings = _together("bindings.cpp", "bindings/torch/cuda/*.cpp", "bindings/torch/ops.cpp")
+    return [*sorted(CSRC.glob("cuda/*.cu")), bindings, *EMULATOR]
 
 
 def _digest(*parts: object) -> str:
@@ -82,17 +95,16 @@ def _compile(source: Path, command: list[str]) -> Path:
     return target
 
 
-def build_library(sources: list[Path], *, sanitize: bool = False) -> Path:
-    """A shared library of these sources and the emulator.
+def build_library(sources: list[Path], *, sanitize: bool = False, optimize: bool = True) -> Path:
+    """A shared library of these sources.
 
     A failed compilation raises ``subprocess.CalledProcessError``; the compiler's words are on
     stderr.
     """
-    flags = SANITIZE if sanitize else []
-    everything = [*sources, *sorted(CSRC.glob("emulator/*.cpp"))]
+    flags = ["-O2" if optimize else "-O0", *(SANITIZE if sanitize else [])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         command = [COMPILER, *_FLAGS, *flags, "-x", "c++"]
-        objects = list(pool.map(lambda source: _compile(source, command), everything))
+        objects = list(pool.map(lambda source: _compile(source, command), sources))
     target = BUILD / f"emulated-{_digest(*flags, *(_contents([each]) for each in objects))}.so"
     if not target.exists():
         part = target.with_suffix(f".{os.getpid()}.so")
@@ -101,6 +113,19 @@ def build_library(sources: list[Path], *, sanitize: bool = False) -> Path:
         subprocess.run([*command, *libraries, "-o", str(part)], check=True)
         part.rename(target)
     return target
+
+
+def sanitized_cpu_library() -> Path:
+    """Every kernel for the CPU and the bindings to torch and to NumPy, for the sanitizers.
+
+    Not optimized: that would take longer than it saves.
+    """
+    bindings = [
+        _together("torch_bindings.cpp", "bindings/torch/*.cpp"),
+        _together("numpy_bindings.cpp", "bindings/numpy/*.cpp"),
+    ]
+    sources = [*sorted(CSRC.glob("cpu/*.cpp")), *bindings]
+    return build_library(sources, sanitize=True, optimize=False)
 
 
 def sanitizer_runtime() -> str:

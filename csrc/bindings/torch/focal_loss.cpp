@@ -20,13 +20,13 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 // Pixels a task. The sums of the tasks are added in their order, whoever computed them.
-constexpr std::int64_t kTask = 16384;
+constexpr std::int64_t kFocalTask = 16384;
 
 template <typename T>
 std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& pred, const Tensor& target,
                                            const bool* mask, const FocalRequest& request) {
   const std::int64_t total = pred.numel();
-  const std::int64_t tasks = (total + kTask - 1) / kTask;
+  const std::int64_t tasks = (total + kFocalTask - 1) / kFocalTask;
   const T* predictions = pred.const_data_ptr<T>();
   const T* targets = target.const_data_ptr<T>();
 
@@ -41,10 +41,10 @@ std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& pred, const Tensor& tar
   std::vector<cpu::FocalSum> sums(static_cast<std::size_t>(tasks));
   torch::stable::parallel_for(0, tasks, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t task = first; task < last; ++task) {
-      const std::int64_t begin = task * kTask;
+      const std::int64_t begin = task * kFocalTask;
       sums[static_cast<std::size_t>(task)] = cpu::focal_loss(
           predictions + begin, targets + begin, mask == nullptr ? nullptr : mask + begin,
-          std::min(kTask, total - begin), request.options,
+          std::min(kFocalTask, total - begin), request.options,
           slopes == nullptr ? nullptr : slopes + begin, request.reduce ? nullptr : losses + begin);
     }
   });
@@ -58,7 +58,7 @@ std::tuple<Tensor, Tensor, Tensor> forward(const Tensor& pred, const Tensor& tar
   if (request.reduce) {
     *losses = static_cast<T>(factor * sum.loss);
   } else {
-    torch::stable::parallel_for(0, total, kTask, [&](std::int64_t first, std::int64_t last) {
+    torch::stable::parallel_for(0, total, kFocalTask, [&](std::int64_t first, std::int64_t last) {
       cpu::scale_in_place(losses + first, static_cast<T>(factor), last - first);
     });
   }
@@ -91,10 +91,11 @@ Tensor backward(const Tensor& grad, const Tensor& slope, const Tensor& weight) {
   const T* slopes = slope.const_data_ptr<T>();
   Tensor out = torch::stable::empty_like(slope);
   T* to = out.mutable_data_ptr<T>();
-  torch::stable::parallel_for(0, slope.numel(), kTask, [&](std::int64_t first, std::int64_t last) {
-    cpu::scale<T>(slopes + first, grads == nullptr ? nullptr : grads + first, factor, last - first,
-                  to + first);
-  });
+  torch::stable::parallel_for(
+      0, slope.numel(), kFocalTask, [&](std::int64_t first, std::int64_t last) {
+        cpu::scale<T>(slopes + first, grads == nullptr ? nullptr : grads + first, factor,
+                      last - first, to + first);
+      });
   return out;
 }
 

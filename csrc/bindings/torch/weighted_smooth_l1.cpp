@@ -16,12 +16,12 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 // Pixels a task. The sums of the tasks are added in their order, whoever computed them.
-constexpr std::int64_t kTask = 65536;
+constexpr std::int64_t kSmoothL1Task = 65536;
 
 template <typename T>
 Tensor forward(const Tensor& pred, const Tensor& target, double weight, bool reduce) {
   const std::int64_t total = pred.numel();
-  const std::int64_t tasks = (total + kTask - 1) / kTask;
+  const std::int64_t tasks = (total + kSmoothL1Task - 1) / kSmoothL1Task;
   const T* predictions = pred.const_data_ptr<T>();
   const T* targets = target.const_data_ptr<T>();
   Tensor loss = reduce ? torch::stable::new_empty(pred, {}) : torch::stable::empty_like(pred);
@@ -29,10 +29,10 @@ Tensor forward(const Tensor& pred, const Tensor& target, double weight, bool red
   std::vector<double> sums(static_cast<std::size_t>(tasks));
   torch::stable::parallel_for(0, tasks, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t task = first; task < last; ++task) {
-      const std::int64_t begin = task * kTask;
+      const std::int64_t begin = task * kSmoothL1Task;
       sums[static_cast<std::size_t>(task)] =
           cpu::smooth_l1(predictions + begin, targets + begin, make_smooth_l1_weights<T>(weight),
-                         std::min(kTask, total - begin), reduce ? nullptr : losses + begin);
+                         std::min(kSmoothL1Task, total - begin), reduce ? nullptr : losses + begin);
     }
   });
   if (reduce) {
@@ -60,11 +60,12 @@ Tensor backward(const Tensor& grad, const Tensor& pred, const Tensor& target, do
   const T* targets = target.const_data_ptr<T>();
   Tensor out = torch::stable::empty_like(pred);
   T* to = out.mutable_data_ptr<T>();
-  torch::stable::parallel_for(0, pred.numel(), kTask, [&](std::int64_t first, std::int64_t last) {
-    cpu::smooth_l1_backward(single ? grads : grads + first, single, predictions + first,
-                            targets + first, make_smooth_l1_weights<T>(weight), last - first,
-                            to + first);
-  });
+  torch::stable::parallel_for(
+      0, pred.numel(), kSmoothL1Task, [&](std::int64_t first, std::int64_t last) {
+        cpu::smooth_l1_backward(single ? grads : grads + first, single, predictions + first,
+                                targets + first, make_smooth_l1_weights<T>(weight), last - first,
+                                to + first);
+      });
   return out;
 }
 
