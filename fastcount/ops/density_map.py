@@ -105,7 +105,7 @@ def density_pyramid(
     check_output_dtype(dtype)
     sets = flatten_points(points, device=device)
     widths = flatten_sigma(sigma, sets)
-    maps: list[Tensor] = torch.ops.fastcount.density_pyramid(
+    maps: list[Tensor] = _density_pyramid(
         sets.points.to(torch.float64),
         widths,
         sets.counts,
@@ -137,7 +137,7 @@ def _fake(
 
 
 torch.library.register_fake("fastcount::density_pyramid", _fake)
-undifferentiable(
+_density_pyramid = undifferentiable(
     "density_pyramid",
     "density_map and density_pyramid have no gradient with respect to points or sigma: "
     "pass points.detach() (and sigma.detach())",

@@ -9,6 +9,20 @@ import torch
 from torch import Tensor
 
 
+def _seen_by_autograd(arguments: tuple[Any, ...]) -> bool:
+    """Whether a gradient may be asked for, or a graph is being made."""
+    return torch.compiler.is_compiling() or (
+        torch.is_grad_enabled()
+        and any(isinstance(each, Tensor) and each.requires_grad for each in arguments)
+    )
+
+
+def _below_autograd(operator: Any, arguments: tuple[Any, ...]) -> Any:
+    """Calls ``operator`` as ``torch.library`` would end up doing, past its Python code."""
+    with torch._C._AutoDispatchBelowAutograd():
+        return operator(*arguments)
+
+
 def differentiable(
     name: str, backward: Callable[..., Any], setup_context: Callable[..., None]
 ) -> Callable[..., Any]:
@@ -16,8 +30,8 @@ def differentiable(
 
     ``backward`` and ``setup_context`` are those of ``torch.library.register_autograd``. What that
     makes of them serves compiled graphs and whoever calls the operator itself. The function
-    returned goes by an autograd function of the same two, which costs half as much: on a small map
-    Python takes longer than the kernels.
+    returned goes by an autograd function of the same two, which costs half as much, or past
+    autograd where no gradient is asked for: on a small map Python takes longer than the kernels.
     """
     torch.library.register_autograd(f"fastcount::{name}", backward, setup_context=setup_context)
     operator = getattr(torch.ops.fastcount, name)
@@ -32,21 +46,27 @@ def differentiable(
     function: Any = type(name, (torch.autograd.Function,), members)
 
     def call(*arguments: Any) -> Any:
-        plain = (
-            torch.compiler.is_compiling()
-            or not torch.is_grad_enabled()
-            or not any(isinstance(each, Tensor) and each.requires_grad for each in arguments)
-        )
-        return operator(*arguments) if plain else function.apply(*arguments)
+        if not _seen_by_autograd(arguments):
+            return _below_autograd(operator, arguments)
+        compiled = torch.compiler.is_compiling()
+        return operator(*arguments) if compiled else function.apply(*arguments)
 
     return call
 
 
-def undifferentiable(name: str, why: str) -> None:
+def undifferentiable(name: str, why: str) -> Callable[..., Any]:
     """Has the operator ``fastcount::name`` raise ``RuntimeError``, saying ``why``, where a gradient
-    of it is asked for."""
+    of it is asked for; returns a function that calls it, at less cost where none is."""
 
     def refuse(ctx: Any, *grads: Any) -> Any:
         raise RuntimeError(why)
 
     torch.library.register_autograd(f"fastcount::{name}", refuse)
+    operator = getattr(torch.ops.fastcount, name)
+
+    def call(*arguments: Any) -> Any:
+        if _seen_by_autograd(arguments):
+            return operator(*arguments)
+        return _below_autograd(operator, arguments)
+
+    return call

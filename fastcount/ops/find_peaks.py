@@ -71,7 +71,7 @@ def find_peaks(
     if max_peaks is not None:
         check_whole(max_peaks, "max_peaks", 1)
     values = kernel_input(scores)
-    points, found, batch, channel = torch.ops.fastcount.find_peaks(
+    points, found, batch, channel = _find_peaks(
         values.detach(), kernel_size, threshold, smooth == 3, max_peaks
     )
     if wants_gradient(scores):
@@ -96,7 +96,7 @@ def find_peaks_padded(
     _check(scores, kernel_size, threshold, smooth)
     check_whole(max_peaks, "max_peaks", 1)
     values = kernel_input(scores)
-    points, found, valid = torch.ops.fastcount.find_peaks_padded(
+    points, found, valid = _find_peaks_padded(
         values.detach(), kernel_size, threshold, smooth == 3, max_peaks
     )
     if wants_gradient(scores):
@@ -160,9 +160,9 @@ def _fake_padded(
 
 torch.library.register_fake("fastcount::find_peaks", _fake)
 torch.library.register_fake("fastcount::find_peaks_padded", _fake_padded)
-for _name in ("find_peaks", "find_peaks_padded"):
-    undifferentiable(
-        _name,
-        "torch.ops.fastcount.find_peaks has no gradient: call fastcount.ops.find_peaks, whose "
-        "scores have one",
-    )
+_WHY = (
+    "torch.ops.fastcount.find_peaks has no gradient: call fastcount.ops.find_peaks, whose scores "
+    "have one"
+)
+_find_peaks = undifferentiable("find_peaks", _WHY)
+_find_peaks_padded = undifferentiable("find_peaks_padded", _WHY)

@@ -110,7 +110,7 @@ def gaussian_heatmap(
         raise ValueError(f"reduce must be one of {_REDUCTIONS}, got {reduce!r}")
     check_flag(round_centers, "round_centers")
     sets = flatten_points(points)
-    heatmap: Tensor = torch.ops.fastcount.gaussian_heatmap(
+    heatmap: Tensor = _gaussian_heatmap(
         sets.points.to(torch.float64),
         flatten_sigma(sigma, sets),
         _flatten_labels(labels, sets, num_classes),
@@ -146,7 +146,7 @@ def _fake(
 
 
 torch.library.register_fake("fastcount::gaussian_heatmap", _fake)
-undifferentiable(
+_gaussian_heatmap = undifferentiable(
     "gaussian_heatmap",
     "gaussian_heatmap has no gradient with respect to points or sigma: "
     "pass points.detach() (and sigma.detach())",

@@ -41,9 +41,7 @@ def knn_distance(points: Points, k: int) -> Tensor | list[Tensor]:
     """
     check_whole(k, "k", 1)
     sets = flatten_points(points)
-    distance: Tensor = torch.ops.fastcount.knn_distance(
-        sets.points.to(torch.float64), sets.counts, k
-    )
+    distance: Tensor = _knn_distance(sets.points.to(torch.float64), sets.counts, k)
     return sets.split(distance.to(sets.points.dtype))
 
 
@@ -52,7 +50,7 @@ def _fake(points: Tensor, counts: Sequence[int], k: int) -> Tensor:
 
 
 torch.library.register_fake("fastcount::knn_distance", _fake)
-undifferentiable(
+_knn_distance = undifferentiable(
     "knn_distance",
     "knn_distance and adaptive_sigma have no gradient with respect to points: pass points.detach()",
 )

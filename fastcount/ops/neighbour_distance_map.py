@@ -42,7 +42,7 @@ def neighbour_distance_map(
     check_stride(stride)
     sets = flatten_points(points)
     dtype = sets.points.dtype
-    distance: Tensor = torch.ops.fastcount.neighbour_distance_map(
+    distance: Tensor = _neighbour_distance_map(
         sets.points.to(torch.float64),
         sets.counts,
         height,
@@ -84,7 +84,7 @@ def _fake(
 
 
 torch.library.register_fake("fastcount::neighbour_distance_map", _fake)
-undifferentiable(
+_neighbour_distance_map = undifferentiable(
     "neighbour_distance_map",
     "neighbour_distance_map and attention_map have no gradient with respect to points: "
     "pass points.detach()",

@@ -74,7 +74,7 @@ def top_peaks_mask(peaks: Tensor, counts: Tensor) -> Tensor:
         raise ValueError(
             f"counts is on {counts.device}, peaks on {peaks.device}: move them to one device"
         )
-    mask: Tensor = torch.ops.fastcount.top_peaks_mask(kernel_input(peaks), counts.to(torch.int64))
+    mask: Tensor = _top_peaks_mask(kernel_input(peaks), counts.to(torch.int64))
     return mask.to(peaks.dtype)
 
 
@@ -103,4 +103,6 @@ def _backward_peak_map(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
 torch.library.register_fake("fastcount::peak_map", _fake_peak_map)
 torch.library.register_fake("fastcount::top_peaks_mask", _fake_mask)
 _peak_map = differentiable("peak_map", _backward_peak_map, _keep_maps)
-undifferentiable("top_peaks_mask", "top_peaks_mask has no gradient: pass peaks.detach()")
+_top_peaks_mask = undifferentiable(
+    "top_peaks_mask", "top_peaks_mask has no gradient: pass peaks.detach()"
+)

@@ -3,7 +3,10 @@ compiled graphs take."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 import torch
@@ -41,3 +44,33 @@ def test_no_graph_unless_wanted(name: str) -> None:
     assert OPERATORS[name](x).requires_grad
     with torch.no_grad():
         assert not OPERATORS[name](x).requires_grad
+
+
+WITHOUT_GRADIENT: dict[str, Callable[[], object]] = {
+    "density_map": lambda: ops.density_map(torch.ones(3, 2), (4, 5)),
+    "gaussian_heatmap": lambda: ops.gaussian_heatmap(torch.ones(3, 2), (4, 5), 1.0),
+    "knn_distance": lambda: ops.knn_distance(torch.ones(3, 2), 1),
+    "neighbour_distance_map": lambda: ops.neighbour_distance_map(torch.ones(3, 2), (4, 5)),
+    "cross_label": lambda: ops.cross_label(torch.ones(3, 2), (4, 5)),
+    "find_peaks": lambda: ops.find_peaks(torch.ones(1, 1, 4, 5)),
+    "find_peaks_padded": lambda: ops.find_peaks_padded(torch.ones(1, 1, 4, 5), max_peaks=2),
+    "top_peaks_mask": lambda: ops.top_peaks_mask(torch.ones(1, 1, 4, 5), torch.ones(1, 1).long()),
+    **{name: lambda each=each: each(torch.ones(1, 1, 4, 5)) for name, each in OPERATORS.items()},
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_GRADIENT)
+def test_the_python_of_torch_library_runs_for_gradients_only(name: str) -> None:
+    """It takes longer than the kernels on a small map."""
+    called: set[str] = set()
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        called.add(frame.f_code.co_filename.replace("\\", "/"))
+
+    sys.setprofile(note)
+    try:
+        WITHOUT_GRADIENT[name]()
+    finally:
+        sys.setprofile(None)
+    assert any(each.endswith("fastcount/ops/differentiable.py") for each in called)
+    assert not [each for each in called if each.endswith("_library/autograd.py")]
