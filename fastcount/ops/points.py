@@ -99,7 +99,7 @@ def flatten_points(points: Points, *, device: torch.device | str | None = None) 
 
 
 def _sigma_of_set(sigma: object, count: int, sets: PointSets, name: str) -> Tensor:
-    """The widths of one set's points, (count,) float64."""
+    """The widths of one set's points, (count,) or () float64; those of a tensor unchecked."""
     device = sets.points.device
     if isinstance(sigma, Tensor):
         if sigma.is_complex() or sigma.dtype == torch.bool:
@@ -114,18 +114,28 @@ def _sigma_of_set(sigma: object, count: int, sets: PointSets, name: str) -> Tens
                 f"{name} must be a number or have shape ({count},), one for each point, "
                 f"got {tuple(sigma.shape)}"
             )
-        widths = sigma.to(device, torch.float64)
-        if not torch.compiler.is_compiling() and not widths.is_meta:
-            wrong = ~((widths > 0) & torch.isfinite(widths))
-            if bool(wrong.any()):
-                first = float(widths[wrong].flatten()[0])
-                raise ValueError(f"{name} must be positive and finite in pixels, got {first}")
-        return widths.expand(count)
+        return sigma.to(device, torch.float64)
     if isinstance(sigma, bool) or not isinstance(sigma, int | float):
         raise TypeError(f"{name} must be a number or a tensor, got {type(sigma).__name__}")
     if not 0 < sigma < math.inf:  # math.isfinite would break a compiled graph
         raise ValueError(f"{name} must be positive and finite in pixels, got {sigma}")
     return torch.full((count,), float(sigma), dtype=torch.float64, device=device)
+
+
+def _check_positive(widths: Sequence[Tensor], names: Sequence[str]) -> None:
+    """Raise ValueError naming the first of ``widths`` that holds a value which is no width.
+
+    All at once: on a GPU each look at a value waits for all that was asked of it before.
+    """
+    if torch.compiler.is_compiling() or any(each.is_meta for each in widths):
+        return
+    flat = torch.cat([each.reshape(-1) for each in widths])
+    if bool(((flat > 0) & torch.isfinite(flat)).all()):
+        return
+    for name, own in zip(names, widths, strict=True):
+        wrong = own[~((own > 0) & torch.isfinite(own))]
+        if wrong.numel():
+            raise ValueError(f"{name} must be positive and finite in pixels, got {float(wrong[0])}")
 
 
 def flatten_sigma(sigma: Sigma, sets: PointSets) -> Tensor:
@@ -135,24 +145,27 @@ def flatten_sigma(sigma: Sigma, sets: PointSets) -> Tensor:
     set, or a tensor (B,). Raises TypeError, or ValueError for a wrong shape, another device than
     the points' or a value that is not positive and finite.
     """
-    if not sets.batched:
-        if isinstance(sigma, Sequence):
-            raise TypeError("sigma must be a number or a tensor (N,) for one set of points")
-        return _sigma_of_set(sigma, sets.counts[0], sets, "sigma").contiguous()
-    if isinstance(sigma, Tensor) and sigma.dim() == 1:
+    if not sets.batched and isinstance(sigma, Sequence):
+        raise TypeError("sigma must be a number or a tensor (N,) for one set of points")
+    if sets.batched and isinstance(sigma, Tensor) and sigma.dim() == 1:
         sigma = list(sigma.unbind())
-    if not isinstance(sigma, Sequence):
-        return _sigma_of_set(sigma, sets.points.shape[0], sets, "sigma").contiguous()
-    if len(sigma) != len(sets.counts):
-        raise ValueError(f"sigma has {len(sigma)} entries for {len(sets.counts)} sets of points")
-    if not sigma:
-        return torch.empty(0, dtype=torch.float64, device=sets.points.device)
-    return torch.cat(
-        [
-            _sigma_of_set(each, count, sets, f"sigma[{i}]")
-            for i, (each, count) in enumerate(zip(sigma, sets.counts, strict=True))
-        ]
-    )
+    given, counts, names = [sigma], [sets.points.shape[0]], ["sigma"]
+    if isinstance(sigma, Sequence):
+        given, counts = list(sigma), sets.counts
+        names = [f"sigma[{i}]" for i in range(len(given))]
+        if len(given) != len(counts):
+            raise ValueError(f"sigma has {len(given)} entries for {len(counts)} sets of points")
+    widths = [
+        _sigma_of_set(each, count, sets, name)
+        for each, count, name in zip(given, counts, names, strict=True)
+    ]
+    if any(isinstance(each, Tensor) for each in given):
+        _check_positive(widths, names)
+    flat = [each.expand(count) for each, count in zip(widths, counts, strict=True)]
+    if len(flat) == 1:
+        return flat[0].contiguous()
+    device = sets.points.device
+    return torch.cat(flat) if flat else torch.empty(0, dtype=torch.float64, device=device)
 
 
 def check_size(size: Sequence[int]) -> tuple[int, int]:

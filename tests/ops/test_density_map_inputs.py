@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from density_points import SIZE, random_points
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastcount import ops
 
@@ -66,6 +69,40 @@ def test_wrong_arguments_are_named(
 ) -> None:
     with pytest.raises(error, match=words):
         ops.density_map(points, **{"size": SIZE, **arguments})
+
+
+def test_widths_of_all_sets_are_looked_at_once() -> None:
+    """On a GPU every look at a value waits for all that was asked of it before."""
+
+    class Looks(TorchDispatchMode):
+        number = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.number += func is torch.ops.aten._local_scalar_dense.default
+            return func(*args, **(kwargs or {}))
+
+    looks = []
+    for sets in (1, 5):
+        with Looks() as mode:
+            ops.density_map([torch.ones(3, 2)] * sets, (4, 5), sigma=[torch.ones(3)] * sets)
+        looks.append(mode.number)
+    assert looks[0] == looks[1] > 0
+
+
+@pytest.mark.parametrize("wrong", [0.0, float("nan"), float("inf")])
+def test_a_wrong_width_is_named_by_its_set(wrong: float) -> None:
+    points = [torch.ones(2, 2), torch.ones(0, 2), torch.ones(1, 2)]
+    good = torch.ones(())
+    for sigma, name in (
+        ([1.0, good, torch.tensor([wrong])], r"sigma\[2\]"),
+        ([1.0, torch.tensor(wrong), good], r"sigma\[1\]"),  # of no point at all
+        (torch.tensor([wrong, 1.0, 1.0]), r"sigma\[0\]"),
+        (torch.tensor(wrong), "sigma"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} must be positive and finite .* got {wrong}"):
+            ops.density_map(points, (4, 5), sigma=sigma)
 
 
 def test_a_gradient_is_refused() -> None:
