@@ -229,7 +229,9 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     result = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, _BAND // image.width)
     for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        bottom = min(top + rows, image.height)
+        whole = bottom - top == image.height  # crop would copy it
+        band = image if whole else image.crop((0, top, image.width, bottom))
         if transparent:
             rgba = band.convert("RGBA")
             band = Image.new("RGB", rgba.size, (255, 255, 255))
