@@ -78,6 +78,7 @@ class CSVPoints(CountingDataset):
         if "label" in header:
             occurring = {label for one in self._found.values() for label in one.labels}
             self.classes = tuple(sorted(occurring))
+        self._numbers = {label: number for number, label in enumerate(self.classes)}
         require_files(map(self.path, range(len(self.ids))), name=self.name, what="picture")
 
     def path(self, index: int) -> Path:
@@ -89,8 +90,7 @@ class CSVPoints(CountingDataset):
             return Annotation(count=found.count or 0.0)
         labels = None
         if self.classes != UNNAMED:
-            numbers = [self.classes.index(label) for label in found.labels]
-            labels = np.array(numbers, dtype=np.int64)
+            labels = np.array([self._numbers[label] for label in found.labels], dtype=np.int64)
         with errors_of(f"{self.name}: {self.ids[index]} in {self._table}"):
             return Annotation.of_points(np.array(found.dots, dtype=np.float64), labels)
 
