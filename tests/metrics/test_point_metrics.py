@@ -12,6 +12,7 @@ from torchmetrics import Metric
 
 from fastcount.metrics import LocalizationAP, PckAP, PointPR, functional
 from fastcount.metrics.functional import average_precision, match_points, point_pr
+from fastcount.metrics.functional.points import rank_hits
 
 NONE = torch.zeros(0, 2)
 
@@ -138,6 +139,26 @@ def test_the_more_confident_takes_the_point() -> None:
     strict.update(found, scores, true)
     assert float(free.compute()["ap50_5"]) == 1
     assert float(strict.compute()["ap50_5"]) == pytest.approx(51 / 101)
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_more_predictions_than_are_looked_at_together(free: bool) -> None:
+    draw = np.random.default_rng(0)
+    found, true = draw.random((200, 2)) * 30, draw.random((150, 2)) * 30
+    if free:  # of equally near points the first; which is "the nearest" of them is not said
+        found, true = found.round(), true.round()
+    scores, radii = draw.integers(0, 9, 200), np.array([1.0, 2.5])
+    expected = np.zeros((200, 2), dtype=bool)
+    for column, radius in enumerate(radii):
+        left = np.ones(len(true), dtype=bool)
+        for index in sorted(range(200), key=lambda i: -scores[i]):
+            gap = np.hypot(*(true - found[index]).T)
+            nearest = int(np.where(left | (not free), gap, np.inf).argmin())
+            if gap[nearest] <= radius and left[nearest]:
+                expected[index, column], left[nearest] = True, False
+    hits = rank_hits(*map(torch.tensor, (found, scores, true)), radii, free=free)
+    assert 0 < expected.sum() < expected.size
+    np.testing.assert_array_equal(hits, expected)
 
 
 def test_ranks_run_over_all_pictures_and_merge() -> None:

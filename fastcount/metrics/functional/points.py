@@ -12,6 +12,8 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+_AT_ONCE = 64  # predictions whose pairs within reach are held together
+
 
 def check_points(points: Tensor, name: str) -> Tensor:
     """``points`` detached, as a plain tensor; ``ValueError`` unless finite (N, 2)."""
@@ -92,21 +94,29 @@ def rank_hits(
     distance, nearest = tree.query(found)
     taken = np.zeros((len(radii), len(true)), dtype=bool)
     widest = float(radii.max())
-    confidence = scores.detach().double().cpu().numpy()
-    for index in np.argsort(-confidence, kind="stable"):
-        if distance[index] > widest:
-            continue
-        near = nearest[index : index + 1]
+    order = np.argsort(-scores.detach().double().cpu().numpy(), kind="stable")
+    order = order[distance[order] <= widest]
+    rows = np.arange(len(radii))
+    for begin in range(0, len(order), _AT_ONCE):
+        ranked = order[begin : begin + _AT_ONCE]
         if free:
-            near = np.asarray(tree.query_ball_point(found[index], widest, return_sorted=True))
-        gap = np.hypot(*(true[near] - found[index]).T)
-        order = np.argsort(gap, kind="stable")
-        near, gap = near[order], gap[order]
-        usable = (gap[None, :] <= radii[:, None]) & ~taken[:, near]  # (R, near ones)
-        first = usable.argmax(axis=1)
-        hit = usable[np.arange(len(radii)), first]
-        hits[index] = hit
-        taken[np.flatnonzero(hit), near[first[hit]]] = True
+            reach = tree.query_ball_point(found[ranked], widest, return_sorted=True)
+        else:
+            reach = [[point] for point in nearest[ranked].tolist()]
+        ends = np.cumsum([len(each) for each in reach])
+        near = np.concatenate(reach).astype(np.int64)
+        owner = np.repeat(np.arange(len(ranked)), [len(each) for each in reach])
+        gap = np.hypot(*(true[near] - found[ranked[owner]]).T)
+        by_gap = np.lexsort((gap, owner))  # of equal gaps the first given
+        near, gap = near[by_gap], gap[by_gap]
+        within = gap <= radii[:, None]  # (R, pairs)
+        for index, start, end in zip(ranked, [0, *ends[:-1]], ends, strict=True):
+            own = near[start:end]
+            usable = within[:, start:end] & ~taken[:, own]
+            first = usable.argmax(axis=1)
+            hit = usable[rows, first]
+            hits[index] = hit
+            taken[rows, own[first]] |= hit
     return hits
 
 
