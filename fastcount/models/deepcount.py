@@ -22,9 +22,9 @@ from fastcount.models.base import (
     CountingModel,
     Normalize,
     Target,
-    require_one_each,
 )
 from fastcount.models.parts.vgg_frontend import VGGFrontEnd, scaled
+from fastcount.models.parts.whole_picture import true_counts
 from fastcount.models.registry import register
 from fastcount.ops import density_pyramid
 from fastcount.runtime.tiling import Tiling
@@ -189,10 +189,9 @@ class DeepCount(CountingModel):
 
         Returns ``loss`` and its summands ``count`` and ``branch_1`` to ``branch_5``.
         """
-        require_one_each(targets, output.count)
+        counts = true_counts(targets, output.count)
         factor = _OMEGA / (2 * len(targets)) if self.loss_form == "paper" else 0.01
         device = output.count.device
-        counts = torch.tensor([float(target["count"]) for target in targets], device=device)
         parts = {"count": factor * _BETA * _distance(output.count, counts)}
         if output.densities:
             sigma, truncate = _KERNELS[self.loss_form]

@@ -51,7 +51,10 @@ def true_counts(targets: list[Target], like: Tensor) -> Tensor:
     """
     require_one_each(targets, like)
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-    return torch.tensor([float(t["count"]) for t in targets], dtype=dtype, device=like.device)
+    none = torch.zeros(0, dtype=dtype, device=like.device)
+    zero = torch.zeros(1, dtype=dtype, device=like.device)
+    # Added, since a compiled graph would hold for one set of numbers handed to torch.tensor.
+    return torch.cat([none, *(zero + float(target["count"]) for target in targets)])
 
 
 def estimates_loss(
