@@ -48,7 +48,8 @@ from fastcount.models.parts.dense_detector import TargetMap
 from fastcount.predict import TorchEngine
 from fastcount.runtime.counter import Counter
 from fastcount.training.config import Augment, Part
-from fastcount.training.crops import Crops, TrainingPictures, collate
+from fastcount.training.crops import Crops, collate
+from fastcount.training.mixture import TrainingPictures
 from fastcount.training.score_threshold import choose_score_threshold
 
 Numbers = tuple[float, ...]

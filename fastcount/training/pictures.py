@@ -13,13 +13,9 @@ from fastcount.data.split import content_hash, content_hashes, split_by_content
 from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Config
-from fastcount.training.crops import (
-    Crops,
-    CropSampler,
-    TrainingPictures,
-    collate,
-)
+from fastcount.training.crops import Crops, CropSampler, collate
 from fastcount.training.fingerprint import Fingerprint, fingerprint, truth_hash
+from fastcount.training.mixture import TrainingPictures
 from fastcount.training.whole_pictures import WholePictures
 
 

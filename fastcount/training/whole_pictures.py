@@ -19,7 +19,7 @@ from fastcount.data.transforms import inside
 from fastcount.models.base import Target
 from fastcount.runtime.tiling import Tiling, plan
 from fastcount.training.config import Augment
-from fastcount.training.crops import (
+from fastcount.training.mixture import (
     TrainingPictures,
     colour_changes,
     draw_scale,

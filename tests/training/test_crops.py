@@ -14,7 +14,8 @@ from fastcount.data.base import CountingDataset
 from fastcount.data.sample import Annotation
 from fastcount.models.neighbour_sigma import NeighbourSigma
 from fastcount.training.config import Augment, Part
-from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
+from fastcount.training.crops import Crops, CropSampler, collate
+from fastcount.training.mixture import TrainingPictures
 
 PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)
 # What moves the crop, and a size that allows it.

@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from fastcount.data import open_dataset
 from fastcount.models import create_model
 from fastcount.training.config import Augment, Part
-from fastcount.training.crops import Crops, CropSampler, TrainingPictures, collate
+from fastcount.training.crops import Crops, CropSampler, collate
+from fastcount.training.mixture import TrainingPictures
 
 BATCH = 4
 

@@ -19,8 +19,8 @@ from fastcount.models import create_model
 from fastcount.models.checkpoint import load_model, save_model
 from fastcount.models.density_fpn import DensityFPN
 from fastcount.models.neighbour_sigma import NeighbourSigma
-from fastcount.training.crops import TrainingPictures
 from fastcount.training.fit import fit
+from fastcount.training.mixture import TrainingPictures
 from fastcount.training.module import CountingModule
 
 RUN = """

@@ -13,7 +13,8 @@ from fastcount.data.base import CountingDataset
 from fastcount.data.sample import Annotation
 from fastcount.runtime.tiling import Tiling
 from fastcount.training.config import Augment, Part
-from fastcount.training.crops import TrainingPictures, collate
+from fastcount.training.crops import collate
+from fastcount.training.mixture import TrainingPictures
 from fastcount.training.whole_pictures import WholePictures
 
 PLAIN = Augment(flip=False, brightness=0.0, contrast=0.0, grey=0.0)
