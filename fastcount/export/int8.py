@@ -74,17 +74,7 @@ def export_int8(
     :func:`fastcount.export.export_trt`'s for a plan; ``options.half`` and
     ``options.bfloat16`` raise ``ValueError``.
     """
-    refuse_bfloat16(options)
-    if options.half:
-        raise ValueError("half: 8-bit and half precision exclude each other; give one of them")
-    if not calibration:
-        raise ValueError("calibration: need at least one picture like those to be counted")
-    shown = sum(abs(Counter(TorchEngine(copy.deepcopy(model)))(each).count) for _, each in pictures)
-    if not shown >= LEAST_SHOWN:
-        raise ValueError(
-            f"pictures: the model counts {shown:.1f} in the {len(pictures)} that 8 bits are to be "
-            f"judged by, and {LEAST_SHOWN:g} are needed; give more, like those to be counted"
-        )
+    _check(model, pictures, calibration, options)
     plan = path.suffix == ".plan"
     subject = Subject(model, replace(options, batch=options.batch or 1) if plan else options)
     description = replace(subject.description, precision="int8")
@@ -120,6 +110,26 @@ def export_int8(
     layers = len(quantizer.units) + len(quantizer.heads)
     float_layers = len(without) + len(quantizer.heads)
     return Quantized(written.path, written.parity, speed_up, layers, float_layers)
+
+
+def _check(
+    model: CountingModel,
+    pictures: Sequence[Picture],
+    calibration: Sequence[Picture],
+    options: Options,
+) -> None:
+    """Raises ``ValueError`` for what :func:`export_int8` does not take."""
+    refuse_bfloat16(options)
+    if options.half:
+        raise ValueError("half: 8-bit and half precision exclude each other; give one of them")
+    if not calibration:
+        raise ValueError("calibration: need at least one picture like those to be counted")
+    shown = sum(abs(Counter(TorchEngine(copy.deepcopy(model)))(each).count) for _, each in pictures)
+    if not shown >= LEAST_SHOWN:
+        raise ValueError(
+            f"pictures: the model counts {shown:.1f} in the {len(pictures)} that 8 bits are to be "
+            f"judged by, and {LEAST_SHOWN:g} are needed; give more, like those to be counted"
+        )
 
 
 def _choose(
