@@ -97,21 +97,7 @@ def _train(
 ) -> Path:
     """:func:`fit` from where the run's folder is its own."""
     same_settings(config, folder)
-    pictures = PicturesModule(config, model.tiling, config.sigma_knn or model.kernels)
-    for part in pictures.parts:
-        require_same_classes(model.classes, part.dataset.classes, part.part.dataset)
-    same_data(pictures.fingerprints, folder)
-    if not pictures.validation:
-        if config.calibrate:
-            raise ValueError(
-                "calibrate: needs validation pictures, and there are none; give a data set of "
-                "train validate: true, or leave calibrate out"
-            )
-        say("no validation pictures: what the last step leaves is kept")
-    for dropped in pictures.dropped:
-        say(f"not used, its picture is in a held-out set: {dropped}")
-    for copied in pictures.copies:
-        say(f"not trained on, it is a copy of a validation picture: {copied}")
+    pictures = _pictures(model, config, folder, say)
     if config.start is not None:
         card = begin_from(model, config.start, Path(config.output))
         if pictures.validation and (told := other_split(config, card)) is not None:
@@ -192,6 +178,29 @@ def _train(
         told = "" if error is None else f": validation error {error:.4f}"
         say(f"wrote {result}{told}")
     return result
+
+
+def _pictures(
+    model: CountingModel, config: Config, folder: Path, say: Callable[[str], None]
+) -> PicturesModule:
+    """The run's pictures, which fit the model and are those that the run began with; tells which
+    of them are left out."""
+    pictures = PicturesModule(config, model.tiling, config.sigma_knn or model.kernels)
+    for part in pictures.parts:
+        require_same_classes(model.classes, part.dataset.classes, part.part.dataset)
+    same_data(pictures.fingerprints, folder)
+    if not pictures.validation:
+        if config.calibrate:
+            raise ValueError(
+                "calibrate: needs validation pictures, and there are none; give a data set of "
+                "train validate: true, or leave calibrate out"
+            )
+        say("no validation pictures: what the last step leaves is kept")
+    for dropped in pictures.dropped:
+        say(f"not used, its picture is in a held-out set: {dropped}")
+    for copied in pictures.copies:
+        say(f"not trained on, it is a copy of a validation picture: {copied}")
+    return pictures
 
 
 def _trainer(**options: Any) -> lightning.Trainer:
