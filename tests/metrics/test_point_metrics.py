@@ -218,3 +218,10 @@ def test_the_order_of_pictures_and_points_does_not_matter(metric: type[Metric]) 
         one.update(points[order], scores[order], truth)
         found.append({key: float(value) for key, value in one.compute().items()})
     assert found[0] == found[1]
+
+
+def test_a_point_as_far_away_as_the_radius_is_a_hit() -> None:
+    found, true = points((4.25, 18.125)), points((0.0, 0.0))
+    radius = math.hypot(4.25, 18.125)
+    assert radius**2 < 4.25**2 + 18.125**2  # rounded; a tree that compares squares misses it
+    assert rank_hits(found, torch.ones(1), true, np.array([radius]), free=True).tolist() == [[True]]

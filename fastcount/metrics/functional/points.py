@@ -100,7 +100,8 @@ def rank_hits(
     for begin in range(0, len(order), _AT_ONCE):
         ranked = order[begin : begin + _AT_ONCE]
         if free:
-            reach = tree.query_ball_point(found[ranked], widest, return_sorted=True)
+            # A trifle wider: the tree compares squares, which round otherwise than distances.
+            reach = tree.query_ball_point(found[ranked], widest * (1 + 1e-9), return_sorted=True)
         else:
             reach = [[point] for point in nearest[ranked].tolist()]
         ends = np.cumsum([len(each) for each in reach])
