@@ -7,6 +7,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,9 @@ class ExportedEngine(Engine, ABC):
     ``description``: what the file says of itself.
     """
 
+    #: Held while a batch is run: a lock where only one thread may do so at a time.
+    _turn: AbstractContextManager[object] = nullcontext()
+
     def __init__(self, description: Description) -> None:
         self.description = description
         self.shape = InputShape(description.batch, description.size)
@@ -122,7 +126,8 @@ class ExportedEngine(Engine, ABC):
         batch: NDArray[np.uint8],  # (B, h, w, 3) RGB
     ) -> list[TileResult]:
         """One result a tile, in order."""
-        return self.shape.run_all(batch, self.tiling.fill, self._all_results)
+        with self._turn:
+            return self.shape.run_all(batch, self.tiling.fill, self._all_results)
 
     def _all_results(self, batches: Iterator[Pixels]) -> Iterator[list[TileResult]]:
         if self.description.zoom is not None:

@@ -7,7 +7,6 @@ import threading
 from typing import Any
 
 from fastcount.runtime.description import read_sidecar
-from fastcount.runtime.engine import TileResult
 from fastcount.runtime.exported import (
     INPUT,
     PARTS,
@@ -75,15 +74,7 @@ class OpenvinoEngine(ExportedEngine):
                 f"path: {path} cannot be run by OpenVINO ({str(error).splitlines()[0]}); "
                 "export it again"
             ) from error
-        self._alone = threading.Lock()
-
-    def run(
-        self,
-        batch: Pixels,  # (B, h, w, 3) RGB
-    ) -> list[TileResult]:
-        """One result a tile, in order. Threads wait for each other: OpenVINO refuses the second."""
-        with self._alone:
-            return super().run(batch)
+        self._turn = threading.Lock()  # OpenVINO refuses a second thread
 
     def _network(self, pixels: Pixels) -> Outputs:
         return _by_name(self._outputs, self._compiled(pixels))

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastcount.runtime.description import Description, read_sidecar
-from fastcount.runtime.engine import TileResult
 from fastcount.runtime.exported import ExportedEngine, Inputs, Outputs, Pixels, model_file
 from fastcount.runtime.found import outputs_read, outputs_read_again
 from fastcount.runtime.zooming import Parts
@@ -76,15 +75,7 @@ class TensorrtEngine(ExportedEngine):
             self._slots = [
                 _Slot(cuda, engine.create_execution_context(), outputs) for _ in range(_SLOTS)
             ]
-        self._alone = threading.Lock()
-
-    def run(
-        self,
-        batch: Pixels,  # (B, h, w, 3) RGB
-    ) -> list[TileResult]:
-        """One result a tile, in order. Threads wait for each other: they share the slots."""
-        with self._alone:
-            return super().run(batch)
+        self._turn = threading.Lock()  # the slots are for one thread
 
     def _network(self, pixels: Pixels) -> Outputs:
         return next(self._networks(iter((pixels,))))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+
+from tests.two_processes import in_two_processes
 
 pytest.importorskip("faster_coco_eval")
 
@@ -97,19 +95,13 @@ def seen_by(process: int, metric: BoxAP) -> BoxAP:
     return metric
 
 
-def measure(process: int, port: int, folder: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    dist.init_process_group("gloo", rank=process, world_size=2)
+def measure(process: int, folder: Path) -> None:
     metric = seen_by(process, BoxAP())
-    torch.save((metric.compute(), len(metric.detection_box)), Path(folder) / f"{process}.pt")
-    dist.destroy_process_group()
+    torch.save((metric.compute(), len(metric.detection_box)), folder / f"{process}.pt")
 
 
 def test_processes_may_see_unequally_many_pictures(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(measure, args=(port, str(tmp_path)), nprocs=2)
+    in_two_processes(measure, tmp_path)
     expected = seen_by(0, BoxAP()).compute()
     for process, own in ((0, 3), (1, 0)):
         result, kept = torch.load(tmp_path / f"{process}.pt", weights_only=True)

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import csv
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from tiny_runs import write_run
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -20,6 +16,7 @@ from fastcount.models import create_model
 from fastcount.training.config import Augment, Part
 from fastcount.training.crops import Crops, CropSampler, collate
 from fastcount.training.mixture import TrainingPictures
+from tests.two_processes import in_two_processes
 
 BATCH = 4
 
@@ -42,19 +39,12 @@ def gradients(rank: int, world: int) -> dict[str, torch.Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-def worker(rank: int, port: int, folder: str) -> None:
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
-    torch.save(gradients(rank, 2), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+def worker(rank: int, folder: Path) -> None:
+    torch.save(gradients(rank, 2), folder / f"{rank}.pt")
 
 
 def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
+    in_two_processes(worker, tmp_path)
     one = gradients(0, 1)
     assert len(one) > 50
     for rank in range(2):
