@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,6 @@ from fastcount.cli.sizes import parse_size
 
 if TYPE_CHECKING:
     from fastcount.models import CountingModel
-    from fastcount.models.profile import Profile
 
 
 def profile(
@@ -26,9 +24,12 @@ def profile(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Parameters and multiply-accumulates of a model, layer by layer."""
+    from fastcount.models.profile import profile_model
+
     sides = parse_size(size)
     try:
-        result = _profile(_model(model), sides)
+        # On "meta" shapes go through the network without any arithmetic.
+        result = profile_model(_model(model).to("meta"), sides)
     except (ValueError, OSError) as error:
         leave(str(error), WRONG_USAGE)
     except RuntimeError as error:  # of PyTorch, where so many pixels have no number
@@ -54,14 +55,3 @@ def _model(name: str) -> CountingModel:
     if name in list_models() and name not in shipped_names():
         return create_model(name)
     return load_model(find_weights(name))
-
-
-def _profile(model: CountingModel, size: tuple[int, int]) -> Profile:
-    from fastcount.models.profile import profile_model
-
-    try:
-        # On "meta" shapes go through the network without any arithmetic.
-        return profile_model(copy.deepcopy(model).to("meta"), size)
-    except NotImplementedError:
-        # PyTorch's answer on "meta" where a network's path depends on values: with numbers, then.
-        return profile_model(model, size)

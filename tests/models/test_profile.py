@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from fastcount.models import create_model
+from fastcount.models import create_model, list_models
 from fastcount.models.profile import profile_model
 
 
@@ -68,6 +68,12 @@ def test_no_arithmetic_on_meta_gives_the_same() -> None:
     with torch.device("meta"):
         model = Odd()
     assert profile_model(model, (12, 20)) == profile_model(Odd(), (12, 20))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_no_architecture_needs_arithmetic(name: str) -> None:
+    """``fastcount profile`` has only shapes go through it."""
+    assert profile_model(create_model(name).to("meta"), (384, 512)).mmacs > 100
 
 
 def test_json_form() -> None:
