@@ -121,16 +121,6 @@ Tensor gradient(const std::optional<Tensor>& grad, const std::optional<Tensor>& 
   return out;
 }
 
-// Neighbours are numbered in 32 bits. Only windows that no processor could go through are refused.
-void check_window(const MapShape& shape) {
-  if (shape.height == 0 || shape.width == 0) return;
-  const std::int64_t down = 2 * std::min(shape.radius, shape.height - 1) + 1;
-  const std::int64_t across = 2 * std::min(shape.radius, shape.width - 1) + 1;
-  STD_TORCH_CHECK(across <= cpu::kMostNeighbours && down <= cpu::kMostNeighbours / across,
-                  "kernel_size ", 2 * shape.radius + 1, " makes windows of ", down, " x ", across,
-                  " pixels: a gradient needs them to hold fewer than 2^31; use a smaller one");
-}
-
 Tensor spatial_softmax(const Tensor& heatmap, std::int64_t kernel_size, double beta) {
   const MapShape shape = check_maps(heatmap, kernel_size);
   return heatmap.scalar_type() == ScalarType::Double ? softened<double>(heatmap, shape, beta)
@@ -140,7 +130,6 @@ Tensor spatial_softmax(const Tensor& heatmap, std::int64_t kernel_size, double b
 Tensor spatial_softmax_backward(const Tensor& grad, const Tensor& heatmap, std::int64_t kernel_size,
                                 double beta) {
   const MapShape shape = check_maps(heatmap, kernel_size);
-  check_window(shape);
   check_grad(grad, heatmap, 4);
   return heatmap.scalar_type() == ScalarType::Double
              ? gradient<double>(grad, std::nullopt, heatmap, shape, {beta, 0.0, 0.0}, false)
@@ -160,7 +149,6 @@ Tensor soft_count_backward(const std::optional<Tensor>& grad, const std::optiona
                            const Tensor& heatmap, std::int64_t kernel_size, double beta,
                            double steepness, double threshold) {
   const MapShape shape = check_maps(heatmap, kernel_size);
-  check_window(shape);
   check_grad(grad, heatmap, 4);
   check_grad(grad_sum, heatmap, 2);
   return heatmap.scalar_type() == ScalarType::Double
