@@ -56,7 +56,7 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
 
     Its ``card`` is the saved one. Weights saved in half precision come back in float32.
     Nothing is fetched. Raises ``FileNotFoundError`` for no file, ``ValueError`` for one that
-    is not such a file, or whose weights do not fit the model that it names.
+    is not such a file, or whose weights do not fit the model that it names or are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,6 +77,12 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
         model.load_state_dict(state)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"path: {path} does not fit this fastcount: {error}") from error
+    for name, values in model.named_parameters():
+        if not bool(torch.isfinite(values).all()):  # a detector would just find nothing
+            raise ValueError(
+                f"path: {name} in {path} holds values that are not finite: the training diverged "
+                "or the file is spoilt; take an earlier checkpoint"
+            )
     model.card = document["card"]
     return model.to(device).eval()
 

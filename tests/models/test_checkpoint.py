@@ -75,6 +75,15 @@ def test_half_precision_comes_back_in_float32(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded.fuse.weight, model.fuse.weight.float())
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    model = create_model("mcnn")
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[3] = torch.nan
+    save_model(model, tmp_path / "spoilt.safetensors")
+    with pytest.raises(ValueError, match="spoilt.safetensors holds values that are not finite"):
+        load_model(tmp_path / "spoilt.safetensors")
+
+
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
