@@ -5,10 +5,9 @@ They are noted in ``run.json``. A run that left no checkpoint has not begun.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,29 @@ from fastcount.training.checkpoints import checkpoints_in
 from fastcount.training.config import Config
 from fastcount.training.fingerprint import Fingerprint, difference
 
+# Neither changes what is trained: pictures are drawn by their numbers, and the folder is this one.
+_FREE = ("workers", "output")
+
 
 def same_settings(config: Config, folder: Path) -> None:
     """Notes the settings of a run that begins; raises ``ValueError`` where one that goes on has
     others."""
-    text = repr(config)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    names = [each.name for each in fields(config) if each.name not in _FREE]
+    settings = {name: repr(getattr(config, name)) for name in names}
     note = folder / "run.json"
     if not note.exists() or not checkpoints_in(folder):
-        _write(note, {"sha256": digest, "config": text})
-    elif _read(note)["sha256"] != digest:
+        _write(note, {"settings": settings})
+        return
+    before = _read(note)["settings"]
+    told = [
+        f"{name} was {before.get(name, 'not there')}, now {settings.get(name, 'not there')}"
+        for name in sorted({*before, *settings})
+        if before.get(name) != settings.get(name)
+    ]
+    if told:
         raise ValueError(
-            f"{folder}: holds a run with other settings; choose another name or remove the folder"
+            f"{folder}: holds a run with other settings: {'; '.join(told)}; choose another name, "
+            "take the old settings, or remove the folder"
         )
 
 
@@ -57,12 +67,11 @@ def same_data(data: Sequence[Fingerprint], folder: Path) -> None:
 
 def _read(note: Path) -> dict[str, Any]:
     try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-        known["sha256"]
+        known: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+        dict(known["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(note, error) from error
-    found: dict[str, Any] = known
-    return found
+    return known
 
 
 def _damaged(note: Path, error: Exception) -> ValueError:

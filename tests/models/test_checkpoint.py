@@ -80,7 +80,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with torch.no_grad():
         next(model.parameters()).view(-1)[3] = torch.nan
     save_model(model, tmp_path / "spoilt.safetensors")
-    with pytest.raises(ValueError, match="spoilt.safetensors holds values that are not finite"):
+    with pytest.raises(ValueError, match=r"spoilt\.safetensors holds values that are not finite"):
         load_model(tmp_path / "spoilt.safetensors")
 
 

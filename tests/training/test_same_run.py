@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
-from tiny_runs import write_run
+from safetensors.torch import load_file
+from tiny_runs import stopped_at, write_run
 
 from fastcount.models.checkpoint import load_model
+from fastcount.training.checkpoints import checkpoints_in
 from fastcount.training.fit import fit
 
 REFUSED = "holds a run with other data: csv:"
@@ -84,6 +87,24 @@ def test_a_run_that_has_not_begun_may_have_other_data(config: Path) -> None:
         fit(config, ["accelerator=nothing"])
     add_pictures(config.parent, range(10, 12))
     fit(config)
+
+
+def test_other_settings_are_named(config: Path) -> None:
+    fit(config)
+    with pytest.raises(ValueError, match=r"other settings: lr was 0\.0005, now 0\.1; choose"):
+        fit(config, ["lr=0.1"])
+
+
+def test_a_run_goes_on_to_the_same_bits_with_other_workers(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = ["steps=2"]
+    whole = fit(config, [*steps, "name=whole"])
+    with stopped_at(1, monkeypatch):
+        fit(config, steps)
+    assert checkpoints_in(config.parent / "runs" / "tiny")
+    resumed, straight = load_file(fit(config, [*steps, "workers=1"])), load_file(whole)
+    assert all(torch.equal(values, straight[name]) for name, values in resumed.items())
 
 
 def test_held_out_pictures_are_no_part_of_the_data(config: Path) -> None:
