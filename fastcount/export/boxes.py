@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastcount.export.anchors import anchor_and_label, clipped, corners, level_anchors
 from fastcount.export.found import Located, chosen
-from fastcount.export.peaks import coordinates, peak_heights
+from fastcount.export.peaks import coordinates, peaks_or_nan
 from fastcount.models.centernet import CenterNet, CenterNetOutput
 from fastcount.models.fcos import FCOS
 from fastcount.models.foveabox import FoveaBox
@@ -39,10 +39,10 @@ def candidates(
     scores = _scores(model, head)
     # torchvision's take what is above the threshold, ours what reaches it.
     if isinstance(model, FCOS | RetinaNet):
-        kept, overlap = scores > threshold, model.detector.nms_thresh
+        dropped, overlap = scores <= threshold, model.detector.nms_thresh
     else:
-        kept, overlap = scores >= threshold, model.nms_threshold
-    values = torch.where(kept, scores, torch.full_like(scores, -torch.inf))
+        dropped, overlap = scores < threshold, model.nms_threshold
+    values = torch.where(dropped, torch.full_like(scores, -torch.inf), scores)  # NaN stays
     best = chosen(values.flatten(1), most)
     anchor, labels = anchor_and_label(best.place, scores.shape[2])
     regression = head["bbox_regression"]
@@ -54,7 +54,7 @@ def candidates(
 def _centernet(output: CenterNetOutput, threshold: float, most: int) -> Located:
     scores = torch.sigmoid(output.heatmap.float())
     classes = scores.shape[1]
-    best = chosen(peak_heights(scores, 3, threshold).flatten(1), most)
+    best = chosen(peaks_or_nan(scores, 3, threshold).flatten(1), most)
     cells = coordinates(scores)
     number = torch.arange(classes, device=scores.device)[:, None].expand(classes, cells.shape[0])
     cell = torch.arange(cells.shape[0], device=scores.device).expand(classes, cells.shape[0])

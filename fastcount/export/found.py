@@ -9,12 +9,15 @@ from torch import Tensor
 
 from fastcount.export.peaks import highest
 
+NOT_NUMBERS = -1
+
 
 @dataclass(frozen=True)
 class Chosen:
     """``scores``: (B, K) falling, 0 beyond the candidates that there are. ``place``: (B, K) int64
     where among the N each was, 0 beyond. ``valid``: (B, K) bool. ``found``: (B,) int32, how many
-    candidates there are, perhaps more than K."""
+    candidates there are, perhaps more than K; ``NOT_NUMBERS``, and none valid, where a value is
+    NaN: half precision may overflow in one picture and not in another."""
 
     scores: Tensor
     place: Tensor
@@ -34,6 +37,8 @@ class Chosen:
 def chosen(values: Tensor, most: int) -> Chosen:
     """The ``most`` highest of the candidates: those of (B, N) ``values`` above minus infinity."""
     found = (values > -torch.inf).to(torch.int32).sum(dim=1, dtype=torch.int32)
+    missing = torch.isnan(values).to(torch.int32).sum(dim=1, dtype=torch.int32)
+    found = torch.where(missing > 0, torch.full_like(found, NOT_NUMBERS), found)
     best, place = highest(values, most)
     valid = torch.arange(most, device=values.device) < found[:, None]
     return Chosen(

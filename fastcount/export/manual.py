@@ -16,7 +16,8 @@ _OUTPUTS = {
     "scores": "one a point or box, falling",
     "labels": "the class of each point or box, from 0 on",
     "found": "how many there are: the first so many points or boxes are objects, the others blank; "
-    "there was no room for all where it is more than their number",
+    "there was no room for all where it is more than their number, and there is no count where it "
+    "is below 0",
 }
 
 

@@ -3,7 +3,8 @@
 Every graph has some of these, in this order: ``count`` (B,), ``std`` (B,), ``density``
 (B, 1, h, w), ``per_class`` (B, C), ``boxes`` (B, K, 4), ``points`` (B, K, 2), ``scores`` (B, K),
 ``labels`` (B, K), ``found`` (B,): float32 but for the last two, int32. Of the K the first
-``found`` are objects, by falling score; more than K were found where ``found`` is more than K.
+``found`` are objects, by falling score; more than K were found where ``found`` is more than K, and
+scores were no numbers where it is below 0.
 
 RAZ-Net that zooms has no ``count``, which the runtime makes of what both its networks find. Its
 graph gives Main-Net's ``density``, ``points``, ``scores``, ``found`` and ``attention`` (B, 1, H,
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from fastcount.export import boxes, proposals
 from fastcount.export.found import Located, chosen
-from fastcount.export.peaks import coordinates, peak_heights
+from fastcount.export.peaks import coordinates, peak_heights, peaks_or_nan
 from fastcount.models.base import CountingModel, DensityOutput
 from fastcount.models.countseg import CountSeg, CountSegOutput
 from fastcount.models.deepcount import DeepCountOutput, branch_stride
@@ -144,7 +145,7 @@ def _raznet(model: RAZNet, output: RAZNetOutput, limits: Limits) -> Told:
     if model.report == "density":
         return _density(density, model.stride)
     assert output.logits is not None
-    heights = peak_heights(_sigmoid(output.logits), 3, 0.5, smooth=True)
+    heights = peaks_or_nan(_sigmoid(output.logits), 3, 0.5, smooth=True)
     found = _points(heights, limits.most)
     if looks_again(model):
         return _zooming(model, output, found)
@@ -183,7 +184,7 @@ def told_again(model: CountingModel, parts: Tensor, limits: Limits) -> dict[str,
     assert isinstance(model, RAZNet)
     assert model.zoom is not None
     logits, attention = model.zoom(parts)
-    again = _points(peak_heights(_sigmoid(logits), 3, 0.5, smooth=True), limits.most)
+    again = _points(peaks_or_nan(_sigmoid(logits), 3, 0.5, smooth=True), limits.most)
     tensors = {f"{AGAIN}{name}": values for name, values in again.tensors().items()}
     if model.depth > 2:
         tensors[f"{AGAIN}attention"] = _sigmoid(attention)

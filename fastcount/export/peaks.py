@@ -57,6 +57,14 @@ def peak_heights(
     return torch.where(peak, values, lowest)
 
 
+def peaks_or_nan(
+    scores: Tensor, kernel_size: int, threshold: float, *, smooth: bool = False
+) -> Tensor:
+    """:func:`peak_heights`, with NaN where ``scores`` has it."""
+    heights = peak_heights(scores, kernel_size, threshold, smooth=smooth)
+    return torch.where(torch.isnan(scores), scores, heights)
+
+
 def highest(values: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """The ``number`` highest of (..., N) ``values``, falling, and their places.
 

@@ -9,13 +9,15 @@ picture; what it says of them is laid into tensors of fixed size again.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torchvision.ops import nms, roi_align
 
 from fastcount.export.anchors import anchor_and_label, clipped, level_anchors
-from fastcount.export.found import Chosen, Located, chosen
+from fastcount.export.found import NOT_NUMBERS, Chosen, Located, chosen
 from fastcount.models.faster_rcnn import FasterRCNN, FasterRCNNOutput
 
 _LEAST_PROPOSAL, _LEAST_BOX = 1e-3, 1e-2  # pixels; torchvision's
@@ -33,12 +35,22 @@ def candidates(model: FasterRCNN, output: FasterRCNNOutput, threshold: float, mo
     values = scores.new_full((batch * number, classes), -torch.inf).index_put((place,), scores)
     table = boxes.new_zeros((batch * number, classes, 4)).index_put((place,), boxes)
     values = values.reshape(batch, number * classes)
-    values = torch.where(values > threshold, values, torch.full_like(values, -torch.inf))
+    values = torch.where(values <= threshold, torch.full_like(values, -torch.inf), values)
     taken = chosen(values, most)
+    # Of maps that are no numbers no proposal is made, and where there is none nothing scores.
+    lost = _hold_nan([*output.objectness, *output.deltas])
+    missing = torch.full_like(taken.found, NOT_NUMBERS)
+    taken = replace(taken, found=torch.where(lost, missing, taken.found))
     table = table.reshape(batch, number * classes, 4)
     found = table.gather(1, taken.place[..., None].expand(-1, -1, 4))
     _, labels = anchor_and_label(taken.place, classes)
     return taken.located(found, labels)
+
+
+def _hold_nan(maps: Sequence[Tensor]) -> Tensor:
+    """(B,) bool: the pictures where one of ``maps`` (B, C, h, w) holds NaN."""
+    numbers = [torch.isnan(each).to(torch.int32).sum(dim=(1, 2, 3)) for each in maps]
+    return torch.stack(numbers).sum(dim=0) > 0
 
 
 def _proposals(model: FasterRCNN, output: FasterRCNNOutput) -> tuple[Tensor, Chosen]:

@@ -50,7 +50,7 @@ class CountSegOutput:
     def counts(self) -> Tensor:
         """(B, C) >= 0: the sum of each class's density, 0 for a class that is not there."""
         total = self.density.sum(dim=(2, 3), dtype=torch.float32).clamp(min=0)
-        return torch.where(self.scores > 0, total, torch.zeros_like(total))
+        return total * (self.scores > 0)  # a product: what is not a number stays so
 
     @property
     def count(self) -> Tensor:

@@ -41,7 +41,8 @@ def tile_results(
     (B, K, 4), ``points``: (B, K, 2), ``scores`` and ``labels``: (B, K), of which the first
     ``found`` (B,) are objects. A network has some of these.
 
-    Raises ``ValueError`` where more than K were found: a count without them would be wrong.
+    Raises ``ValueError`` where more than K were found, for a count without them would be wrong, and
+    where scores were no numbers.
     """
     read = {name: outputs[name] for name in outputs_read(list(outputs), description)}
     number = len(next(iter(read.values())))
@@ -77,6 +78,11 @@ def _result(own: dict[str, NDArray[Any]], description: Description) -> TileResul
 def _located(own: dict[str, NDArray[Any]], description: Description) -> dict[str, NDArray[Any]]:
     """The objects alone, and points where there are boxes only."""
     number, most = int(own["found"]), len(own["scores"])
+    if number < 0:
+        raise ValueError(
+            "the network's scores are not numbers here: its weights are spoilt, or this picture "
+            "needs more than half precision; export the model without it"
+        )
     if number > most:
         raise ValueError(
             f"this file hands out at most {most} candidates of objects for each input, and one "

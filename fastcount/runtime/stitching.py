@@ -44,7 +44,10 @@ class Stitcher:
         Raises ``ValueError`` where the count is not a finite number or the density does not fit.
         """
         if not math.isfinite(result.count):
-            raise ValueError(f"the model's count is {result.count}: its weights are spoilt")
+            raise ValueError(
+                f"the model's count is {result.count}: its weights are spoilt, or this picture "
+                "needs more than half precision"
+            )
         share = _share(window, self._plan.scaled)
         keep = self._keep(window, result)
         found = kept = 0.0

@@ -30,6 +30,7 @@ from fastcount.export.outputs import MOST
 from fastcount.export.parity import SameTiles
 from fastcount.export.tensorrt import TensorrtMissing
 from fastcount.models import CountingModel, create_model, list_models, registry
+from fastcount.models.parts.box_detector import BoxDetector
 from fastcount.predict import TorchEngine
 from fastcount.predict.program_engine import ProgramEngine
 from fastcount.runtime import Counter, TileResult
@@ -236,6 +237,24 @@ def test_a_model_that_could_look_again_and_does_not() -> None:
     description = describe(model, size=None, batch=None, precision="fp32", most=MOST)
     assert description.zoom is None
     same(TorchEngine(model).run(tile)[0], told(model, tile)[0])
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_what_is_not_a_number_is_not_counted_as_nothing(name: str) -> None:
+    """As half precision leaves it behind where it overflows."""
+    model = small_model(name)
+    if name == "raznet":
+        model.report = "localization"  # type: ignore[assignment]
+    with torch.no_grad():
+        for values in model.parameters():
+            values.fill_(torch.nan)
+    tiles = np.resize(PICTURE, (1, 384, 512, 3)) if name == "deepcount" else fitting(PICTURE)[None]
+    if name == "raznet" or isinstance(model, BoxDetector):
+        with pytest.raises(ValueError, match="not numbers"):
+            told(model, tiles)
+    else:
+        (found,) = told(model, tiles)
+        assert np.isnan(found.count)
 
 
 def test_more_than_the_file_holds_is_an_error() -> None:
