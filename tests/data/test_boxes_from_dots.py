@@ -78,6 +78,8 @@ def test_perspective_is_a_line_that_outliers_do_not_pull() -> None:
     assert np.ptp(flat) == 0
     assert perspective_sizes(np.zeros((0, 2))).shape == (0, 2)
     assert perspective_sizes(np.zeros((1, 2)), high=20).tolist() == [[20, 20]]
+    pair = np.array([[0.0, 0], [2, 0]])
+    assert perspective_sizes(pair, k=1, factor=0.5, low=0.1)[:, 0].tolist() == [1, 1]
 
 
 def presets_file(path: Path) -> Path:
