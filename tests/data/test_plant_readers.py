@@ -59,6 +59,12 @@ def test_ara2013_rosettes(tmp_path: Path) -> None:
     assert dataset[0]["points"].tolist()[0] == [1, 1]
 
 
+def test_rosettes_without_a_mask(tmp_path: Path) -> None:
+    (rosettes(tmp_path, 2) / "data/plant001_label.png").unlink()
+    with pytest.raises(DatasetError, match=r"mask.*plant001_label\.png"):
+        open_dataset(f"ara2013_rosettes:{tmp_path}")
+
+
 def test_rosettes_disagree(tmp_path: Path) -> None:
     dataset = open_dataset(f"ara2013_rosettes:{rosettes(tmp_path, 5)}")
     with pytest.raises(DatasetError, match=r"plant001_label\.png shows 2 leaves .* states 5"):
