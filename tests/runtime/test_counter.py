@@ -151,7 +151,7 @@ def test_progress_reaches_the_end() -> None:
 
 def test_errors_name_the_argument() -> None:
     counter = Counter(DensityEngine(OVERLAP))
-    for tile in ("a", 600.0, (64, 64, 64)):
+    for tile in ("a", 600.0, (64, 64, 64), (600, 600.0)):
         with pytest.raises(TypeError, match="tile: expected pixels a side"):
             counter(PICTURE, tile=tile)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="batch_size"):
