@@ -44,6 +44,34 @@ def test_eval_measures_what_the_counter_says(run_json, model_file: str, dataset:
     assert report["game"] == sorted(report["game"])
 
 
+@pytest.mark.parametrize("form", ["points", "density"])
+@pytest.mark.parametrize(("mirrored", "game"), [(False, [0, 0, 0, 0]), (True, [0, 2, 2, 2])])
+def test_game_looks_where_things_are(
+    run_json,
+    model_file: str,
+    dataset: str,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    mirrored: bool,
+    game: list[float],
+) -> None:
+    data = fastcount_data(dataset)
+    truths = iter([np.array(data.annotation(i).points) for i in range(len(data))])
+
+    def place(self: Counter, picture: np.ndarray, **options: object) -> fastcount.Counting:
+        points, (height, width) = next(truths), picture.shape[:2]
+        if mirrored:
+            points[:, 0] = width - 1 - points[:, 0]
+        if form == "points":
+            return fastcount.Counting(float(len(points)), (height, width), points=points)
+        density = np.zeros((height, width), np.float32)
+        density[points[:, 1].astype(int), points[:, 0].astype(int)] = 1
+        return fastcount.Counting(float(len(points)), (height, width), density=density, stride=1)
+
+    monkeypatch.setattr(Counter, "__call__", place)
+    assert run_json("eval", model_file, dataset, "--json")[1]["game"] == pytest.approx(game)
+
+
 def fastcount_data(spec: str):
     from fastcount.data import open_dataset
 
