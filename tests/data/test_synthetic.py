@@ -44,6 +44,11 @@ def test_too_many_is_an_error(render: object) -> None:
         render(5000, size=(64, 64), rng=np.random.default_rng(0))  # type: ignore[operator]
 
 
+def test_more_at_least_than_at_most_is_refused() -> None:
+    with pytest.raises(ValueError, match="must hold 0 <= least <= count, not 4, 3"):
+        open_dataset("synthetic:?count=3&least=4")
+
+
 def test_a_lone_cell_lies_on_its_point() -> None:
     for seed in range(5):
         rendering = render_cells(1, size=(200, 200), rng=np.random.default_rng(seed))

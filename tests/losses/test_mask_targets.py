@@ -82,6 +82,14 @@ def test_heatmap_sums_kernels_and_clamps() -> None:
     assert narrow[0, 0, 3, 5].item() == pytest.approx(one[1] ** 4 + one[2] ** 4, rel=1e-5)
 
 
+@pytest.mark.parametrize("widths", [{}, {"eta": 0.0}, {"epsilon": 3.0}])
+def test_kernels_are_as_wide_as_eta_and_epsilon_say(widths: dict[str, float]) -> None:
+    box = torch.tensor([[2.0, 2.0, 3.0, 3.0]])
+    heat = box_heatmap([box], [torch.zeros(1, dtype=torch.int64)], (5, 5), stride=1, **widths)
+    sigma = float(small_object_sigma(torch.ones(2), **widths))
+    assert float(heat[0, 0, 2, 3]) == pytest.approx(math.exp(-1 / (2 * sigma**2)), rel=1e-5)
+
+
 @pytest.mark.parametrize("epsilon", [6.0, 24.0])
 def test_every_cell_of_a_long_box_has_a_part_of_its_kernel(epsilon: float) -> None:
     boxes = torch.tensor([[4.0, 20, 60, 32]])
