@@ -6,6 +6,7 @@ Shao et al., CrowdHuman: A Benchmark for Detecting Human in a Crowd, 2018.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -50,11 +51,19 @@ class CrowdHuman(CountingDataset):
                 continue
             try:
                 document = json.loads(line)
+                entries = document["gtboxes"]
+                if not isinstance(entries, list):
+                    raise TypeError(f"gtboxes is {entries!r:.200}, no list")
                 names.append(str(document["ID"]))
-                self._found.append(
-                    [found for one in document["gtboxes"] if (found := _box(one, box))]
-                )
-            except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+                self._found.append([found for one in entries if (found := _box(one, box))])
+            except (
+                AttributeError,
+                KeyError,
+                TypeError,
+                ValueError,
+                OverflowError,
+                RecursionError,
+            ) as error:
                 raise DatasetError(
                     f"{self.name}: {self._file}, line {number}: {type(error).__name__} {error}; "
                     "download the file again"
@@ -77,6 +86,8 @@ def _box(one: dict[str, Any], kind: str) -> list[float] | None:
     if one["tag"] != "person" or one.get("extra", {}).get("ignore") or marks.get("ignore"):
         return None
     left, top, width, height = (float(value) for value in one[_KEYS[kind]])
+    if math.isnan(width) or math.isnan(height):
+        raise ValueError(f"the {_KEYS[kind]} {one[_KEYS[kind]]!r:.200} is not finite")
     if not (width > 0 and height > 0):
         return None
     return [left, top, left + width, top + height]

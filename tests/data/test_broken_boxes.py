@@ -103,3 +103,20 @@ def test_voc_box_that_is_not_finite(tmp_path: Path, value: str) -> None:
     with pytest.raises(DatasetError, match=r"a\.xml .*not finite"):
         dataset.annotation(0)
     assert dataset.annotation(1).count == 1
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        '"x"',
+        "{}",
+        "[5]",
+        '[{"tag": "person", "hbox": [1, 2, 3, 4], "extra": null}]',
+        '[{"tag": "person", "hbox": [1, 2, NaN, 4]}]',
+    ],
+)
+def test_crowdhuman_entries_of_another_kind(tmp_path: Path, boxes: str) -> None:
+    trees.picture(tmp_path / "Images/a.jpg")
+    (tmp_path / "annotation_train.odgt").write_text(f'{{"ID": "a", "gtboxes": {boxes}}}\n')
+    with pytest.raises(DatasetError, match=r"annotation_train\.odgt, line 1: "):
+        open_dataset(f"crowdhuman:{tmp_path}")
