@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from fastcount.data.base import CountingDataset, DatasetError, errors_of
-from fastcount.data.folder import require_files
+from fastcount.data.folder import require_distinct, require_files
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
 
@@ -69,6 +69,7 @@ class CrowdHuman(CountingDataset):
                     "download the file again"
                 ) from error
         self.ids = tuple(names)
+        require_distinct(self.ids, self._file, name=self.name)
         require_files(map(self.path, range(len(self.ids))), name=self.name, what="picture")
 
     def path(self, index: int) -> Path:

@@ -13,8 +13,8 @@ from fastcount.pictures import SUFFIXES
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sorts IMG_2 before IMG_10."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts if part)
+    parts = re.split(r"(\d{1,999})", name)  # of longer ones Python makes no numbers
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
 def plain_path(text: str) -> str:
@@ -61,6 +61,17 @@ def stems_of(paths: Iterable[Path], *, name: str) -> tuple[str, ...]:
                 f"{name}: {other} and {path.name} would share one annotation; rename one"
             )
     return tuple(known)
+
+
+def require_distinct(ids: Iterable[str], file: Path, *, name: str) -> None:
+    """Raises :class:`DatasetError` where ``file`` lists a picture twice, or none at all."""
+    known: set[str] = set()
+    for one in ids:
+        if one in known:
+            raise DatasetError(f"{name}: {file} lists {one[:200]} twice; take one of them out")
+        known.add(one)
+    if not known:
+        raise DatasetError(f"{name}: {file} lists no picture; unpack it again")
 
 
 def require_files(paths: Iterable[Path], *, name: str, what: str) -> None:

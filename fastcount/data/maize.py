@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import require_files
+from fastcount.data.folder import require_distinct, require_files
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
 
@@ -73,6 +73,7 @@ class Maize(CountingDataset):
                     f"{error}; unpack the file again"
                 ) from error
         self.ids = tuple(names)
+        require_distinct(self.ids, table, name=self.name)
         require_files(map(self.path, range(len(self.ids))), name=self.name, what="picture")
 
     def path(self, index: int) -> Path:

@@ -72,7 +72,7 @@ class MOT(CountingDataset):
     def annotation(self, index: int) -> Annotation:
         frame = self._frames[index]
         file = frame.parent.parent / "gt" / "gt.txt"
-        if not frame.stem.isdigit():
+        if not frame.stem.isdecimal():
             raise DatasetError(f"{self.name}: {frame} is not named by its frame's number")
         if file not in self._boxes:  # read once, not once a frame
             self._boxes[file] = _read(self.name, file)

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastcount.data.base import CountingDataset, DatasetError
-from fastcount.data.folder import require_files
+from fastcount.data.folder import require_distinct, require_files
 from fastcount.data.label_names import split_names
 from fastcount.data.sample import Annotation
 from fastcount.data.texts import read_text
@@ -55,6 +55,7 @@ class VOC(CountingDataset):
             for line in read_text(listing, name=self.name, expected=LAYOUT).splitlines()
             if line.strip()
         )
+        require_distinct(self.ids, listing, name=self.name)
         self._difficult = difficult
         self._truths = [folder / "Annotations" / f"{one}.xml" for one in self.ids]
         by_stem = {

@@ -10,6 +10,7 @@ import trees
 
 from fastcount.data import DatasetError, open_dataset
 from fastcount.data.boxes_from_dots import Presets
+from fastcount.data.folder import natural_key
 
 DEEP = "[" * 100_000
 HUGE = "1" + "0" * 400  # beyond float64
@@ -182,3 +183,33 @@ def test_xml_in_an_encoding_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"a\.xml \(unknown encoding: foo\)"):
         dataset.annotation(0)
     assert dataset.annotation(1).count == 0
+
+
+def listed(root: Path, spec: str, names: list[str]) -> str:
+    """What opens a data set whose file lists the pictures ``names``; there is one, a."""
+    if spec == "voc":
+        voc(root)
+        (root / "ImageSets/Main/train.txt").write_text("".join(f"{name}\n" for name in names))
+    elif spec == "crowdhuman":
+        trees.picture(root / "Images/a.jpg")
+        lines = "".join(f'{{"ID": "{name}", "gtboxes": []}}\n' for name in names)
+        (root / "annotation_train.odgt").write_text(lines)
+    else:
+        trees.picture(root / "counts/images/a.jpg")
+        rows = "".join(f"{name}.jpg,3\n" for name in names)
+        (root / "counts/training.csv").write_text(f"fn,label\n{rows}")
+    return f"{spec}:{root}"
+
+
+@pytest.mark.parametrize("spec", ["voc", "crowdhuman", "maize"])
+def test_lists_that_name_a_picture_twice_or_none(tmp_path: Path, spec: str) -> None:
+    assert len(open_dataset(listed(tmp_path / "one", spec, ["a"]))) == 1
+    with pytest.raises(DatasetError, match=r"train.* lists a.* twice; take one"):
+        open_dataset(listed(tmp_path / "twice", spec, ["a", "a"]))
+    with pytest.raises(DatasetError, match=r"train.* lists no picture"):
+        open_dataset(listed(tmp_path / "none", spec, []))
+
+
+def test_names_of_digits_that_are_no_number() -> None:
+    names = ["²", "b", "9" * 5_000, "a"]
+    assert sorted(names, key=natural_key) == ["9" * 5_000, "a", "b", "²"]
