@@ -56,7 +56,7 @@ class Maize(CountingDataset):
                 for row in reader:
                     names.append(row["fn"])
                     self._annotations.append(
-                        Annotation(count=float(int(row["label"])))
+                        Annotation(count=_count(row["label"]))
                         if part == "counts"
                         else self._tips(json.loads(row["targets"]))
                     )
@@ -85,6 +85,13 @@ class Maize(CountingDataset):
     def _tips(self, targets: dict[str, list[object]]) -> Annotation:
         points = np.array([targets["x"], targets["y"]], dtype=np.float64).T
         labels = [self.classes.index(str(label)) for label in targets["label"]]
-        if len(labels) != len(points) or not np.isfinite(points).all():
-            raise ValueError(f"{len(points)} points with {len(labels)} labels")
+        if points.shape != (len(labels), 2) or not np.isfinite(points).all():
+            raise ValueError(f"points of shape {points.shape} with {len(labels)} labels")
         return Annotation.of_points(points, np.array(labels, dtype=np.int64))
+
+
+def _count(text: str) -> float:
+    count = float(int(text))
+    if count < 0:
+        raise ValueError(f"a count of {text}")
+    return count

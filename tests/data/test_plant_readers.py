@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,22 @@ def test_maize(tmp_path: Path) -> None:
         open_dataset(f"maize:{tmp_path}?part=tips&split=validation")
     with pytest.raises(DatasetError, match=r"validation\.csv; expected"):
         open_dataset(f"maize:{tmp_path}?part=counts&split=validation")
+
+
+def test_a_count_below_nothing(tmp_path: Path) -> None:
+    trees.picture(tmp_path / "counts/images/a.jpg")
+    (tmp_path / "counts/training.csv").write_text("fn,label\na.jpg,-1\n")
+    with pytest.raises(DatasetError, match=r"training\.csv, line 2: ValueError a count of -1"):
+        open_dataset(f"maize:{tmp_path}")
+
+
+@pytest.mark.parametrize("x", [5, [[9, 7], [5, 3]]])
+def test_tips_that_are_no_pairs(tmp_path: Path, x: object) -> None:
+    trees.picture(tmp_path / "tips/images/b.jpg")
+    targets = json.dumps({"x": x, "y": x, "label": ["cut", "cut"]}).replace('"', '""')
+    (tmp_path / "tips/training.tsv").write_text(f'fn\ttargets\nb.jpg\t"{targets}"\n')
+    with pytest.raises(DatasetError, match=r"training\.tsv, line 2: ValueError points of shape"):
+        open_dataset(f"maize:{tmp_path}?part=tips")
 
 
 def test_cvppp_lcc(tmp_path: Path) -> None:
