@@ -75,7 +75,10 @@ class VOC(CountingDataset):
         file = self._truths[index]
         boxes, labels = [], []
         try:
-            for item in ElementTree.parse(file).getroot().findall("object"):
+            root = ElementTree.parse(file).getroot()
+            if root.tag != "annotation":
+                raise ValueError(f"a document of <{root.tag:.100}>, expected <annotation>")
+            for item in root.findall("object"):
                 if not self._difficult and item.findtext("difficult", "0").strip() == "1":
                     continue
                 corners = [

@@ -213,3 +213,11 @@ def test_lists_that_name_a_picture_twice_or_none(tmp_path: Path, spec: str) -> N
 def test_names_of_digits_that_are_no_number() -> None:
     names = ["²", "b", "9" * 5_000, "a"]
     assert sorted(names, key=natural_key) == ["9" * 5_000, "a", "b", "²"]
+
+
+def test_xml_of_another_kind(tmp_path: Path) -> None:
+    dataset = open_dataset(f"voc:{voc(tmp_path)}")
+    (tmp_path / "Annotations/a.xml").write_text("<html><body>404</body></html>")
+    with pytest.raises(DatasetError, match=r"a\.xml \(a document of <html>, expected <annotation>"):
+        dataset.annotation(0)
+    assert dataset.annotation(1).count == 0
