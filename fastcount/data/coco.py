@@ -56,6 +56,8 @@ class COCO(CountingDataset):
             self.ids = tuple(plain_path(str(image["file_name"])) for image in images)
             found = {image["id"]: _Found() for image in images}
             numbers = {one["id"]: index for index, one in enumerate(categories)}
+            if not isinstance(content["annotations"], list):
+                raise TypeError(f"annotations is {content['annotations']!r:.200}, no list")
             for place, item in enumerate(content["annotations"]):
                 _add(item, place, found, numbers)
         except (KeyError, TypeError, ValueError) as error:
@@ -141,10 +143,15 @@ def _add(
             else "list the picture, or take out its annotations"
         )
         raise ValueError(f"annotations[{place}] has the image_id {owner!r} of no picture; {cure}")
-    if item.get("iscrowd"):
-        return
     picture = found[owner]
+    crowd = item.get("iscrowd")
+    if crowd not in (None, 0, 1):  # "0", say, is no 0
+        picture.broken = picture.broken or f"annotations[{place}] has the iscrowd {crowd!r:.200}"
+    if crowd:
+        return
     try:
+        if not isinstance(item["bbox"], list):
+            raise TypeError("no list")
         x, y, width, height = (float(value) for value in item["bbox"])
         if not all(map(math.isfinite, (x, y, width, height))):
             raise ValueError("not finite")

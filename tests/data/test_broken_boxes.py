@@ -70,6 +70,8 @@ def test_ids_that_tell_nothing_apart(
         ({"bbox": [1, 2, 3, float("inf")]}, "inf.*not finite"),
         ({"bbox": [1, 2, 3]}, r"bbox \[1, 2, 3\]"),
         ({"bbox": None}, "bbox None"),
+        ({"bbox": "1234"}, "bbox '1234'"),
+        ({"iscrowd": "0"}, "iscrowd '0'"),
         ({"bbox": [1, 2, 3, 10**400]}, "too large to convert"),
         ({"bbox": [1, 2, 3, 1e39]}, "beyond float32"),
         ({"category_id": 7}, "category_id 7, which is no category's"),
@@ -86,6 +88,15 @@ def test_a_broken_annotation(tmp_path: Path, changes: dict[str, object], message
 def test_a_crowd_needs_no_box(tmp_path: Path) -> None:
     dataset = open_dataset(f"coco:{coco(tmp_path, iscrowd=1, bbox=None)}")
     assert [dataset.annotation(index).count for index in range(2)] == [0, 1]
+
+
+@pytest.mark.parametrize("annotations", [{}, "", None])
+def test_annotations_that_are_no_list(tmp_path: Path, annotations: object) -> None:
+    file = coco(tmp_path)
+    content = json.loads(file.read_text()) | {"annotations": annotations}
+    file.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"boxes\.json .*annotations is .*, no list"):
+        open_dataset(f"coco:{file}")
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1e39"])
