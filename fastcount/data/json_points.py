@@ -93,7 +93,8 @@ def _annotation(entry: dict[str, Any]) -> tuple[Annotation, list[str]]:
             raise ValueError(f"count {count!r} is not a number of at least 0")
         return Annotation(count=float(count)), []
     points: NDArray[np.float64] = np.asarray(entry["points"], dtype=np.float64)
-    if points.size and (points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all()):
+    empty = points.shape == (0,)
+    if not empty and (points.shape != (len(entry["points"]), 2) or not np.isfinite(points).all()):
         raise ValueError(f"points of shape {points.shape} are not finite (N, 2)")
     found = Annotation.of_points(points)
     if count is not None and round(count) != found.count:

@@ -89,3 +89,10 @@ def test_dots_beyond_float32_name_their_picture(table: Path) -> None:
     with pytest.raises(DatasetError, match=r"a\.png in .*truth\.csv: .*beyond float32"):
         dataset.annotation(0)
     assert dataset.annotation(1).count == 1
+
+
+def test_points_without_coordinates_are_not_nothing(tmp_path: Path) -> None:
+    trees.picture(tmp_path / "a.png")
+    (tmp_path / "dots.json").write_text('[{"path": "a.png", "points": [[], []]}]')
+    with pytest.raises(DatasetError, match=r"dots\.json, entry 0: .*points of shape \(2, 0\)"):
+        open_dataset(f"json:{tmp_path / 'dots.json'}")
