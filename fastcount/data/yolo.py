@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,11 +46,11 @@ class YOLO(CountingDataset):
                 raise TypeError(f"names is {names!r}, no list")
             if isinstance(names, dict):
                 names = [names[number] for number in range(len(names))]
-            self.classes = tuple(str(name) for name in names)
-            entry = str(content.get(split) or f"images/{split}")
+            self.classes = tuple(map(_text, names))
+            entry = _text(content.get(split) or f"images/{split}")
         except (
             yaml.YAMLError,
-            KeyError,
+            LookupError,
             TypeError,
             AttributeError,
             ValueError,
@@ -76,7 +77,7 @@ class YOLO(CountingDataset):
 
     def annotation(self, index: int) -> Annotation:
         file = self._truths[index]
-        if not file.is_file():
+        if not os.path.lexists(file):  # a link to nowhere is a label that is lost
             return Annotation.of_boxes(np.zeros((0, 4)), np.zeros(0, dtype=np.int64))
         height, width = upright_size(self.path(index))
         side = np.array([width, height], dtype=np.float64)
@@ -95,6 +96,13 @@ class YOLO(CountingDataset):
                 boxes.append((box * side).ravel())
                 labels.append(label)
         return Annotation.of_boxes(np.array(boxes), np.array(labels, dtype=np.int64))
+
+
+def _text(value: object) -> str:
+    """As text; ``TypeError`` for lists, which may hold each other until they fill the memory."""
+    if isinstance(value, list | dict | set | tuple):
+        raise TypeError("a list where one text or number is expected")
+    return str(value)
 
 
 def _box_of(line: str, classes: int) -> tuple[np.ndarray[Any, np.dtype[np.float64]], int]:

@@ -88,3 +88,30 @@ def test_pictures_and_labels_lie_side_by_side(root: Path) -> None:
     trees.picture(root / "images/val/a.png")
     with pytest.raises(DatasetError, match=r"no folder .*labels/val; expected PATH"):
         open_dataset(f"yolo:{root}?split=val")
+
+
+@pytest.mark.parametrize("kind", ["folder", "lost link"])
+def test_a_label_that_cannot_be_read_is_not_an_empty_picture(root: Path, kind: str) -> None:
+    label = root / "labels/train/a.txt"
+    if kind == "folder":
+        label.mkdir()
+    else:
+        label.symlink_to("nowhere.txt")
+    dataset = open_dataset(f"yolo:{root}")
+    with pytest.raises(DatasetError, match=r"cannot read .*a\.txt"):
+        dataset.annotation(0)
+    assert dataset.annotation(1).count == 1
+
+
+def test_lists_of_one_list_do_not_fill_the_memory(root: Path) -> None:
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    for names in ("names: *l11\n", "names: [cat]\ntrain: *l11\n"):
+        (root / "data.yaml").write_text(f"l0: &l0 [cat]\n{levels}{names}")
+        with pytest.raises(DatasetError, match=r"data\.yaml \(TypeError: a list where one text"):
+            open_dataset(f"yolo:{root}")
+
+
+def test_yaml_of_an_empty_number(root: Path) -> None:
+    (root / "data.yaml").write_text("names: !!int ''\n")
+    with pytest.raises(DatasetError, match=r"data\.yaml \(IndexError"):
+        open_dataset(f"yolo:{root}")
