@@ -140,6 +140,8 @@ class Presets:
             for scene in content["scenes"]:
                 boxes = np.array(scene["boxes"], dtype=np.float64)
                 preset_sizes(np.zeros((0, 2)), boxes)  # raises where one is wrong
+                if not isinstance(scene["pictures"], list):  # of text, each letter were a pattern
+                    raise TypeError(f"pictures is {scene['pictures']!r:.200}, no list")
                 scenes.append((tuple(str(name) for name in scene["pictures"]), boxes))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DatasetError(

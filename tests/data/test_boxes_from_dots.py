@@ -203,3 +203,9 @@ def test_command_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["boxes", f"json:{tmp_path / 'counts.json'}", "--out", str(out)]) == 1
     assert "no dots" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_pictures_of_a_preset_that_are_no_list() -> None:
+    scene = {"pictures": "seq1/*", "boxes": [[1, 1, 5, 5]]}  # "*" would be every picture
+    with pytest.raises(DatasetError, match=r"presets: TypeError: pictures is 'seq1/\*', no list"):
+        Presets.parse({"scenes": [scene]})
