@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,9 +22,11 @@ from PIL import Image
 
 from fastcount.data.base import CountingDataset
 from fastcount.data.boxes_from_dots import Presets, boxes_for
+from fastcount.data.texts import read_json
 from fastcount.files import atomic_write
 
 _LARGEST = 1 << 24  # bytes of a request
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class PresetsServer(ThreadingHTTPServer):
@@ -38,7 +41,7 @@ class PresetsServer(ThreadingHTTPServer):
 
     def __init__(self, data: CountingDataset, file: Path, port: int = 0) -> None:
         self.data, self.file = data, file
-        self.scenes = json.loads(file.read_text())["scenes"] if _presets_in(file) else []
+        self.scenes = _scenes_in(file)
         self.writing = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
 
@@ -80,8 +83,10 @@ class PresetsServer(ThreadingHTTPServer):
         return {}
 
 
-def _presets_in(file: Path) -> bool:
-    return file.exists() and bool(Presets.read(file).scenes)
+def _scenes_in(file: Path) -> Any:
+    if not file.exists() or not Presets.read(file).scenes:
+        return []
+    return read_json(file, name="presets", expected="presets")["scenes"]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -94,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(page, "text/html; charset=utf-8")
         elif name == "start":
             self._answer(lambda: self.server.start(None))
-        elif name in ("picture", "dots") and number.isdigit():
+        elif name in ("picture", "dots") and _NUMBER.fullmatch(number):
             if int(number) >= len(self.server.data):
                 self._refuse(HTTPStatus.NOT_FOUND, "no such picture")
             elif name == "dots":
@@ -110,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected JSON")
             return
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or not 0 < int(length) <= _LARGEST:
+        if not _NUMBER.fullmatch(length) or not 0 < int(length) <= _LARGEST:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long, or of no known length")
             return
         body = self.rfile.read(int(length))
@@ -128,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         """As usual, and refuses a page that reached us under a name of its own."""
         if not super().parse_request():
             return False
-        host = self.headers.get("Host", "").rpartition(":")[0]
+        host = self.headers.get("Host", "").partition(":")[0]  # port 80 goes without saying
         if host not in ("127.0.0.1", "localhost"):
             self._refuse(HTTPStatus.FORBIDDEN, "for this machine alone")
             return False
@@ -149,7 +154,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, deed: Callable[[], Any]) -> None:
         try:
             document = deed()
-        except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
+        except (
+            ValueError,
+            OSError,
+            LookupError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         else:
             self._send(json.dumps(document).encode(), "application/json")

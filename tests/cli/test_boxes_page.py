@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -83,6 +84,31 @@ def test_answers_and_refusals(server: PresetsServer) -> None:
         assert ask(f"{url}{path}")[0] == 404
     assert ask(f"{url}done", {}, **{"Content-Type": "text/plain"})[0] == 415
     assert ask(f"{url}start", Host="elsewhere.example:80")[0] == 403
+
+
+def test_what_no_page_of_ours_asks(server: PresetsServer, capfd: Any) -> None:
+    url, host = server.url, "127.0.0.1"
+    for number in ("%C2%B2", "9" * 5_000):  # the former is sent as it stands
+        assert ask(f"{url}dots/{number}")[0] == 404
+    with socket.create_connection((host, server.server_address[1])) as line:
+        line.sendall(b"GET /dots/\xb2 HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")  # as on port 80
+        assert b" 404 " in line.makefile("rb").readline()
+    for body in ("[" * 100_000, '{"picture": Infinity}', "[]", "null", '{"picture": 0}'):
+        request = urllib.request.Request(
+            f"{url}preview", body.encode(), {"Content-Type": "application/json"}
+        )
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(request)
+    assert ask(f"{url}start", Host="127.0.0.1.example:80")[0] == 403
+    assert capfd.readouterr().err == ""
+
+
+def test_presets_of_another_program(dotted: str, tmp_path: Path) -> None:
+    file = tmp_path / "presets.json"
+    scene = '{"pictures": ["ä*"], "boxes": [[1, 1, 5, 5]]}'
+    file.write_text(f'{{"scenes": [{scene}]}}', encoding="utf-8-sig")
+    with PresetsServer(open_dataset(dotted), file) as server:
+        assert server.scenes == [json.loads(scene)]
 
 
 def test_a_browser_draws_removes_and_finishes(dotted: str, tmp_path: Path, run: Any) -> None:
