@@ -30,7 +30,7 @@ def save_model(
 
     ``card`` says what the model is: data, terms, results; anything JSON holds. Without it the
     model's own ``card`` is kept. Raises ``TypeError`` where ``card`` or the
-    model's ``config`` holds what JSON does not.
+    model's ``config`` holds what JSON does not, ``OSError`` where nothing can be written.
     """
     document = {
         "format": FORMAT,
@@ -47,8 +47,11 @@ def save_model(
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }
-    with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata)
+    try:
+        with atomic_path(path) as temporary:
+            save_file(state, temporary, metadata)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from error
 
 
 def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> CountingModel:
@@ -97,7 +100,7 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         document = json.loads(metadata[_KEY])
         config, name = dict(document["config"]), str(document["model"])
         found, card = document["format"], dict(document["card"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"path: the description inside {path} is broken: {error!r}") from error
     if found != FORMAT:
         raise ValueError(

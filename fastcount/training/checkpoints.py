@@ -23,8 +23,12 @@ class WholeCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-        with atomic_path(path) as temporary:
-            torch.save(checkpoint, temporary)
+        try:
+            with atomic_path(path) as temporary:
+                torch.save(checkpoint, temporary)
+        except RuntimeError as error:  # of PyTorch's writer: the disk is full, say
+            reason = str(error).splitlines()[0]
+            raise OSError(f"{path}: cannot be written ({reason}); is the disk full?") from error
 
     def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
         checkpoint: dict[str, Any] = super().load_checkpoint(path, *arguments, **options)

@@ -116,6 +116,7 @@ GOOD = {"format": 1, "model": "mcnn", "config": {}, "card": {}}
     ("document", "message"),
     [
         ("{", "broken"),
+        ("[" * 100_000, "broken"),
         ([1], "broken"),
         ({"format": 1}, "broken"),
         ({**GOOD, "card": 3}, "broken"),
