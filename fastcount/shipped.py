@@ -58,7 +58,14 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             document = json.loads(file.metadata()["fastcount"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        SafetensorError,
+    ) as error:
         raise ValueError(f"{path}: is not a model file of fastcount ({error})") from error
     if not isinstance(document, dict):
         raise ValueError(f"{path}: is not a model file of fastcount (no description)")

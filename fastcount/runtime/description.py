@@ -86,7 +86,7 @@ class Description:
                     zoom=zoom,
                     **document,
                 )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"{where}: its description is broken ({error!r}); export the model again"
             ) from error

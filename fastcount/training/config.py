@@ -120,7 +120,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
             f"{path}: not UTF-8, byte {error.start} is {error.object[error.start]:#04x}; save it "
             "as UTF-8"
         ) from None
-    except yaml.YAMLError as error:
+    except Exception as error:  # PyYAML's, and what its tags for numbers and dates raise
         raise ValueError(f"{path}: not YAML: {error}") from None
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: expected keys and values, got {type(raw).__name__}")
@@ -130,7 +130,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
             raise ValueError(f"override {override!r}: expected key=value")
         try:
             raw[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+        except Exception as error:  # as above
             raise ValueError(f"override {override!r}: the value is not YAML: {error}") from None
     config = _build(Config, _expand(raw, path), str(path))
     _check(config, str(path))
@@ -210,7 +210,7 @@ def _build(cls: type[T], raw: dict[str, Any], where: str) -> T:
     unknown = set(raw) - set(known)
     if unknown:
         raise ValueError(
-            f"{where}: unknown key {sorted(unknown)[0]!r}; the keys are {', '.join(known)}"
+            f"{where}: unknown key {min(unknown, key=str)!r}; the keys are {', '.join(known)}"
         )
     hints = get_type_hints(cls)
     values: dict[str, Any] = {}
@@ -247,7 +247,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         except ValueError:
             pass
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{where}: {value!r:.50} is too large") from None
     wrong_bool = isinstance(value, bool) and hint in (int, float)
     if isinstance(hint, type) and (wrong_bool or not isinstance(value, hint)):
         raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")

@@ -71,7 +71,7 @@ def fit(
     arguments = dict(config.model)
     try:
         model = create_model(arguments.pop("name"), **arguments)
-    except TypeError as wrong:
+    except (TypeError, RuntimeError) as wrong:  # the latter of sides below 0, say
         raise ValueError(f"{path}: model: {wrong}") from wrong
     require_crop(model, config.crop)
     if config.calibrate:

@@ -77,7 +77,7 @@ def test_the_description_survives_its_file(tmp_path: Path) -> None:
         read_sidecar(tmp_path / "other.plan")
     with pytest.raises(ValueError, match="is of format 9"):
         Description.from_json(full.to_json().replace('"format": 1', '"format": 9'), "here")
-    for broken in ("", "[]", "{}", full.to_json().replace('"margin"', '"margni"')):
+    for broken in ("", "[]", "{}", "[" * 100_000, full.to_json().replace('"margin"', '"margni"')):
         with pytest.raises(ValueError, match="here: its description is broken"):
             Description.from_json(broken, "here")
 

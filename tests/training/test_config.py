@@ -55,6 +55,11 @@ def test_environment_variables_are_expanded(write, monkeypatch) -> None:
         ("steps: many", "steps: expected int, got 'many'"),
         ("crop: [1, 2, 3]", "crop: expected 2 values"),
         ("augment: {flipp: true}", "unknown key 'flipp'"),
+        ("1: 2\nstepps: 3", "unknown key 1"),
+        (f"lr: 1{'0' * 400}", "lr: 1000.* is too large"),
+        ("lr: !!int ''", "run.yaml: not YAML: "),
+        ("lr: 2020-13-45", "run.yaml: not YAML: month must be in"),
+        ("lr: " + "[" * 3_000, "run.yaml: not YAML: maximum recursion"),
         ("holdout: ['x:$NOT_SET_ANYWHERE']", "NOT_SET_ANYWHERE is not set"),
         ("holdout: nothing", "expected a list"),
         ("threads: two", "threads: expected int, got 'two'"),
@@ -86,6 +91,8 @@ def test_mistakes_are_named(write, change: str, message: str) -> None:
 
 
 def test_an_override_that_is_no_yaml(write) -> None:
+    with pytest.raises(ValueError, match="override 'ema=2020-13-45': the value is not YAML"):
+        load_config(write(MINIMAL), ["ema=2020-13-45"])
     with pytest.raises(ValueError, match=r"override 'ema=\[': the value is not YAML"):
         load_config(write(MINIMAL), ["ema=["])
 

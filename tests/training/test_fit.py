@@ -250,6 +250,8 @@ def test_a_run_that_did_not_begin_does_not_hold_its_name(tmp_path: Path) -> None
         fit(config, ["train=[{dataset: 'csv:nope.csv'}]", "steps=4"])
     with pytest.raises(ValueError, match="unexpected keyword argument 'foo'"):
         fit(config, ["model={name: mcnn, foo: 1}"])
+    with pytest.raises(ValueError, match=r"run\.yaml: model: .*negative dimension"):
+        fit(config, ["model={name: density_fpn, width: -3}"])
     with pytest.raises(ValueError, match="accelerator"):
         fit(config, ["accelerator=nothing", "steps=4"])
     written = fit(config, ["steps=4"])
