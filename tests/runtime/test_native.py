@@ -88,7 +88,7 @@ def test_letterbox_scales_normalises_and_fills() -> None:
         assert found[channel, 38:] == pytest.approx(
             (value / 255 - mean[channel]) / std[channel], rel=1e-6
         )
-    assert letterbox(pixels, (60, 100)).pixels[1, 7, 8] == np.float32(pixels[7, 8, 1]) / 255
+    assert letterbox(pixels, (60, 100)).pixels[1, 7, 8] == np.float32(pixels[7, 8, 1] / 255)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
