@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fastcount.data.base import CountingDataset, DatasetError
+from fastcount.data.base import CountingDataset
+from fastcount.data.drawn import read_drawn
 from fastcount.data.folder import existing_folder, pictures_in, require_files, stems_of
 from fastcount.data.sample import Annotation
-from fastcount.pictures import PictureError, open_undecoded
 
 LAYOUT = "PATH/images/NAME.* with PATH/masks/NAME.png, 0 being background"
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -64,17 +64,16 @@ class InstanceMasks(CountingDataset):
 
     def objects(self, index: int) -> NDArray[np.int64]:
         """(H, W) numbers from 1 of the objects of picture ``index``, 0 where there is none."""
-        mask = read_mask(self._masks[index], name=self.name)
+        mask = read_mask(self._masks[index], self.path(index), name=self.name)
         return instances(mask, by_region=self._instances == "regions", min_area=self._min_area)
 
 
-def read_mask(file: Path, *, name: str) -> NDArray[np.int64]:
-    """(H, W) labels of a mask picture; palette indices as they are, of colours the first."""
-    try:
-        with open_undecoded(file) as picture:
-            mask = np.array(picture)
-    except PictureError as error:
-        raise DatasetError(f"{name}: {error}") from error
+def read_mask(file: Path, over: Path, *, name: str) -> NDArray[np.int64]:
+    """(H, W) labels of a mask picture; palette indices as they are, of colours the first.
+
+    ``over`` and errors: see :func:`~fastcount.data.drawn.read_drawn`.
+    """
+    mask = read_drawn(file, over, name=name)
     if mask.ndim == 3:
         mask = mask[..., 0]
     return mask.astype(np.int64)

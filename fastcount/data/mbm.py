@@ -36,4 +36,5 @@ class MBM(CountingDataset):
         return self._pictures[index]
 
     def annotation(self, index: int) -> Annotation:
-        return Annotation.of_points(read_dots(self._dots[index], name=self.name))
+        dots = read_dots(self._dots[index], self.path(index), name=self.name)
+        return Annotation.of_points(dots)

@@ -70,7 +70,8 @@ class CVPPPLeafCounting(CountingDataset):
     def annotation(self, index: int) -> Annotation:
         count = self._counts[index]
         if self._centres[index].is_file():
-            dots = Annotation.of_points(read_dots(self._centres[index], name=self.name))
+            places = read_dots(self._centres[index], self.path(index), name=self.name)
+            dots = Annotation.of_points(places)
             if dots.count == count:
                 return dots
         return Annotation(count=float(count))
@@ -97,7 +98,7 @@ class AraRosettes(CountingDataset):
         return self._pictures[index]
 
     def annotation(self, index: int) -> Annotation:
-        mask = read_mask(self._masks[index], name=self.name)
+        mask = read_mask(self._masks[index], self.path(index), name=self.name)
         found = Annotation.of_points(centroids(instances(mask, by_region=False)))
         if found.count != self._counts[index]:
             raise DatasetError(

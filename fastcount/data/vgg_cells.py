@@ -45,7 +45,8 @@ class VGGCells(CountingDataset):
         return self._pictures[index]
 
     def annotation(self, index: int) -> Annotation:
-        return Annotation.of_points(read_dots(self._dots[index], name=self.name))
+        dots = read_dots(self._dots[index], self.path(index), name=self.name)
+        return Annotation.of_points(dots)
 
 
 def _range(numbers: str) -> tuple[int, int]:

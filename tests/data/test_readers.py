@@ -115,6 +115,21 @@ def test_empty_mask(tmp_path: Path) -> None:
     assert (sample["count"], sample["points"].shape) == (0, (0, 2))
 
 
+def test_what_is_drawn_over_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    dataset = open_dataset(f"bbbc039:{masks(tmp_path, np.zeros((8, 9), dtype=np.uint8))}")
+    trees.picture(tmp_path / "images/a.png", (9, 8))
+    wrong = r"masks/a\.png has 8 x 9 pixels \(rows x columns\) and a\.png, upright, 9 x 8"
+    with pytest.raises(DatasetError, match=wrong):
+        dataset[0]
+    turned = Image.new("RGB", (9, 8)).getexif()
+    turned[0x0112] = 6  # a camera held sideways: 8 rows as stored, 9 as it is seen
+    Image.new("RGB", (9, 8)).save(tmp_path / "images/a.png", exif=turned)
+    with pytest.raises(DatasetError, match=wrong):
+        dataset[0]
+    Image.new("L", (8, 9)).save(tmp_path / "masks/a.png")
+    assert dataset[0]["count"] == 0
+
+
 @pytest.mark.parametrize(
     ("folder", "name", "expected"),
     [
