@@ -7,9 +7,9 @@
 // backward, as they are written.
 //
 // Reached, forward and backward of eight maps of 256 x 256 float32 noise on two cores of a 2.4 GHz
-// AMD EPYC with AVX2 (2026-11-25; in the same run copying 20.1 GB/s, a float32 matrix product 137
-// GFLOP/s), autograd included: 4.4 ms, 12 % of copying and 32 % of the product's operations. The
-// spatial softmax alone, in a later run (19.5 GB/s, 121 GFLOP/s): 5.4 ms, 10 % and 17 %.
+// AMD EPYC with AVX2 (2026-11-29, the mean of two runs; copying 17.4 GB/s, a float32 matrix
+// product 121 GFLOP/s), autograd included: 4.3 ms, 14 % of copying and 29 % of the product's
+// operations. The spatial softmax alone: 4.2 ms, 14 % and 13 %.
 //
 // Rows are independent work. A row of the gradient gathers from the windows that reach it, always
 // in the same order, so the bits do not depend on how rows are divided between threads.
