@@ -177,10 +177,17 @@ def test_a_quotation_mark_that_is_never_closed(
         open_dataset(spec.format(tmp_path))
 
 
-def test_xml_in_an_encoding_that_does_not_exist(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<?xml version="1.0" encoding="foo"?><annotation/>', r"unknown encoding: foo\)"),
+        ("<html><body>404</body></html>", "a document of <html>, expected <annotation>"),
+    ],
+)
+def test_xml_of_another_kind(tmp_path: Path, text: str, message: str) -> None:
     dataset = open_dataset(f"voc:{voc(tmp_path)}")
-    (tmp_path / "Annotations/a.xml").write_text('<?xml version="1.0" encoding="foo"?><annotation/>')
-    with pytest.raises(DatasetError, match=r"a\.xml \(unknown encoding: foo\)"):
+    (tmp_path / "Annotations/a.xml").write_text(text)
+    with pytest.raises(DatasetError, match=rf"a\.xml \({message}"):
         dataset.annotation(0)
     assert dataset.annotation(1).count == 0
 
@@ -213,11 +220,3 @@ def test_lists_that_name_a_picture_twice_or_none(tmp_path: Path, spec: str) -> N
 def test_names_of_digits_that_are_no_number() -> None:
     names = ["²", "b", "9" * 5_000, "a"]
     assert sorted(names, key=natural_key) == ["9" * 5_000, "a", "b", "²"]
-
-
-def test_xml_of_another_kind(tmp_path: Path) -> None:
-    dataset = open_dataset(f"voc:{voc(tmp_path)}")
-    (tmp_path / "Annotations/a.xml").write_text("<html><body>404</body></html>")
-    with pytest.raises(DatasetError, match=r"a\.xml \(a document of <html>, expected <annotation>"):
-        dataset.annotation(0)
-    assert dataset.annotation(1).count == 0

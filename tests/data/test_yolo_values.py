@@ -65,6 +65,7 @@ def test_a_box_may_reach_beyond_its_picture(root: Path) -> None:
         ("train: images/train", "KeyError.*names"),
         ("[cat, dog]", "TypeError"),
         ("names: [cat", "ParserError"),
+        ("names: !!int ''", "IndexError"),
     ],
 )
 def test_a_description_that_is_none(root: Path, text: str, message: str) -> None:
@@ -109,9 +110,3 @@ def test_lists_of_one_list_do_not_fill_the_memory(root: Path) -> None:
         (root / "data.yaml").write_text(f"l0: &l0 [cat]\n{levels}{names}")
         with pytest.raises(DatasetError, match=r"data\.yaml \(TypeError: a list where one text"):
             open_dataset(f"yolo:{root}")
-
-
-def test_yaml_of_an_empty_number(root: Path) -> None:
-    (root / "data.yaml").write_text("names: !!int ''\n")
-    with pytest.raises(DatasetError, match=r"data\.yaml \(IndexError"):
-        open_dataset(f"yolo:{root}")
